@@ -106,6 +106,10 @@ codes! {
     UpdateWaits = "AB0421",
     /// The run has too many updates.
     TooManyUpdates = "AB0422",
+    /// There is no such schedule.
+    NoSuchSchedule = "AB0423",
+    /// There is a schedule with the id.
+    ScheduleExists = "AB0424",
     /// A schedule's spec does not parse, or never fires.
     ScheduleSpec = "AB0425",
     /// An activity has no such token, or not any more.

@@ -21,6 +21,9 @@ pub struct StartContext {
     /// What the run before it in its chain has handed on.
     #[serde(skip_serializing_if = "Carried::is_empty")]
     pub carried: Carried,
+    /// The slot of the schedule that started its chain, in ms since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduled_at_ms: Option<i64>,
     /// How long each run of its chain may take, in ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_timeout_ms: Option<i64>,

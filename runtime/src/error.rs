@@ -5,6 +5,7 @@
 //! user's typed error or the client's error. A storage error is never a workflow's outcome (PROTOCOL 8), so no error
 //! of this module is ever written into a history.
 
+mod code;
 mod failure;
 mod given_up;
 mod kind;
@@ -81,6 +82,32 @@ pub enum Error {
     NoSuchExecution {
         /// The requested workflow id, run id or execution id.
         id: String,
+    },
+    /// There is no schedule with this id.
+    #[error(
+        "{}: no schedule `{id}` in this database: check the id and the database's path",
+        Code::NoSuchSchedule
+    )]
+    NoSuchSchedule {
+        /// The requested id.
+        id: String,
+    },
+    /// There is a schedule with this id.
+    #[error(
+        "{}: schedule `{id}` exists: change it with `client.schedule_handle::<W>(\"{id}\").update(..)`, delete it, or \
+         use another id",
+        Code::ScheduleExists
+    )]
+    ScheduleExists {
+        /// The id.
+        id: String,
+    },
+    /// A schedule cannot be so: its times cannot be read or never come, it cannot have an option of its start, or
+    /// what is asked of it is refused.
+    #[error("{message}")]
+    ScheduleRefused {
+        /// What is wrong. It begins with the code, `AB0425`.
+        message: String,
     },
     /// The execution has ended and accepts no messages.
     #[error(
@@ -338,43 +365,6 @@ pub enum Error {
         /// Why.
         message: String,
     },
-}
-
-impl Error {
-    /// The error's code, which is the name of its page in `docs/errors/`.
-    pub fn code(&self) -> &'static str {
-        let code = match self {
-            Self::WorkflowIdTaken { .. } => Code::WorkflowIdTaken,
-            Self::IdReuseRefused { .. } => Code::IdReuseRefused,
-            Self::Payload(error) => return error.code(),
-            Self::ResultRefused { code, .. } | Self::StartRefused { code, .. } => return code,
-            Self::NoSuchExecution { .. } => Code::NoSuchExecution,
-            Self::ExecutionClosed { .. } => Code::ExecutionClosed,
-            Self::UnknownQuery { .. } => Code::UnknownQuery,
-            Self::QueryFailed { .. } => Code::QueryFailed,
-            Self::OutcomeUnknown { .. } => Code::OutcomeUnknown,
-            Self::NoTaskQueue { .. } => Code::NoTaskQueue,
-            Self::InvalidId { .. } | Self::ReservedId { .. } => Code::InvalidId,
-            Self::QueryTimeout { .. } => Code::QueryTimeout,
-            Self::NotSuspended { .. } => Code::NotSuspended,
-            Self::TypeMismatch { .. } => Code::TypeMismatch,
-            Self::ActivityToken(error) => return error.code(),
-            Self::StreamBehind { .. } => Code::StreamBehind,
-            Self::UnknownDatabase { .. } => Code::UnknownDatabase,
-            Self::Store(failure) => return failure.code(),
-            Self::NothingRegistered { .. } | Self::RegisteredTwice { .. } => Code::Registration,
-            Self::WorkerStopped { .. } => Code::WorkerStopped,
-            Self::WrongDatabase { .. } => Code::WrongDatabase,
-            Self::NoTestEnvironment { .. } => Code::NoTestEnvironment,
-            Self::NotWithin => Code::NotWithin,
-            Self::NothingLeft { .. } => Code::NothingLeft,
-            Self::RetriedWithoutEnd { .. } => Code::RetriedWithoutEnd,
-            Self::Standstill { .. } => Code::Standstill,
-            Self::HistoryFormat { .. } => Code::OtherRelease,
-            Self::HistoryUnusable { .. } => Code::HistoryUnusable,
-        };
-        code.as_str()
-    }
 }
 
 impl fmt::Debug for Error {

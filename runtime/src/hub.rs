@@ -75,6 +75,8 @@ pub(crate) struct Hub {
     pub(crate) updates: Arc<UpdateWaiters>,
     /// Held by the worker that sweeps for all of this process.
     pub(crate) sweeping: tokio::sync::Mutex<()>,
+    /// Held by the worker that steps schedules for all of this process.
+    pub(crate) scheduling: tokio::sync::Mutex<()>,
 }
 
 /// The watches of one execution. Removed from the map with the last watch, or when the execution closes.

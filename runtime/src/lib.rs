@@ -107,10 +107,12 @@ pub use jiff;
 
 pub use crate::abide::{Abide, AbideBuilder, Migration};
 pub use crate::client::{
-    Client, Completion, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, ListCursor,
-    ListFilter, MAX_ID_CHARS, Opening, OpeningSignal, OpeningUpdate, PendingActivity, PendingChild,
-    PendingTimer, QueryError, Request, Serving, Start, StartUpdate, StreamItem, StreamReader, UntypedHandle,
-    Update, UpdateError, UpdateHandle, Updates, WithMessage,
+    Client, Completion, Description, ExecutionPage, ExecutionSummary, Handle, HandleCore, IntoStart,
+    ListCursor, ListFilter, ListSchedules, MAX_ID_CHARS, NewSchedule, Opening, OpeningSignal, OpeningUpdate,
+    PendingActivity, PendingChild, PendingTimer, QueryError, Request, Schedule, ScheduleCursor,
+    ScheduleDescription, SchedulePage, ScheduleSummary, ScheduleUpdate, ScheduledRun, Serving, Start,
+    StartUpdate, StreamItem, StreamReader, UntypedHandle, Update, UpdateError, UpdateHandle, Updates,
+    WithMessage,
 };
 pub use crate::error::{Error, ErrorKind, Result, StoreFailure, TokenError};
 pub use crate::location::Location;
@@ -121,6 +123,9 @@ pub use crate::status::ExecutionStatus;
 pub use crate::store::Metrics;
 pub use crate::wire::AwaitPosition;
 pub use crate::worker::{Worker, WorkerBuilder};
+pub use abide_core::schedule::{
+    Calendar, CalendarRange, Counts as ScheduleCounts, Overlap, RunEnd as ScheduledEnd,
+};
 pub use abide_core::{
     ActivityError, Bytes, CallError, CancellationType, ChildError, Elapsed, Failure, Fault,
     MAX_PAYLOAD_BYTES, MessageError, ParentClosePolicy, Priority, Rate, RetryPolicy, TimeoutKind,

@@ -3,10 +3,10 @@
 
 pub use crate::activity::ActivityContext;
 pub use crate::{
-    Abide, ActivityError, Bytes, CallError, CancellationType, ChildError, Client, Elapsed, Error,
-    ExecutionStatus, Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, MessageError,
-    ParentClosePolicy, Priority, QueryError, RetryPolicy, TimeoutKind, UpdateError, Worker, WorkerBuilder,
-    WorkflowError,
+    Abide, ActivityError, Bytes, Calendar, CallError, CancellationType, ChildError, Client, Elapsed, Error,
+    ExecutionStatus, Failure, Handle, IdConflictPolicy, IdReusePolicy, ListFilter, MessageError, Overlap,
+    ParentClosePolicy, Priority, QueryError, RetryPolicy, Schedule, TimeoutKind, UpdateError, Worker,
+    WorkerBuilder, WorkflowError,
 };
 // `activity` and `workflow` are each an attribute and a module.
 pub use crate::{activity, init, query, run, signal, update, workflow};

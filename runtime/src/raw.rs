@@ -92,6 +92,7 @@ impl Raw {
                 births: (i == 0).then(|| self.new_execution(execution, script, at_ms)).into_iter().collect(),
                 children: Vec::new(),
                 report: None,
+                scheduled: false,
                 successor: None,
                 orphans: false,
                 published: Vec::new(),

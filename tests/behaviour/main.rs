@@ -63,6 +63,8 @@ mod retry_history;
 mod run_limits;
 mod run_limits_env;
 mod sagas;
+mod schedules;
+mod schedules_env;
 mod scopes;
 mod shutdown;
 mod state;

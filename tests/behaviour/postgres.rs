@@ -59,6 +59,7 @@ mod replays_database;
 mod retries;
 mod run_limits;
 mod sagas;
+mod schedules;
 mod scopes;
 mod shutdown;
 mod state;

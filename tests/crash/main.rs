@@ -28,6 +28,7 @@ mod once;
 mod others;
 mod restart;
 mod scene;
+mod schedules;
 mod shutdown;
 mod sqlite_lock;
 mod transactions;

@@ -35,6 +35,7 @@ mod pg_standby;
 mod pg_zombies;
 mod restart;
 mod scene;
+mod schedules;
 mod shutdown;
 mod transactions;
 #[path = "../src/victim/transactions.rs"]

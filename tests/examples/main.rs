@@ -13,6 +13,8 @@ mod basket;
 mod chains;
 #[path = "../../examples/files.rs"]
 mod files;
+#[path = "../../examples/nightly.rs"]
+mod nightly;
 #[path = "../../examples/quota.rs"]
 mod quota;
 #[path = "../../examples/subscription.rs"]

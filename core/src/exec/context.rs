@@ -339,10 +339,7 @@ impl Context {
 
     /// The run begins now.
     pub(super) fn begins(&self, context: StartContext) {
-        let mut info = self.info.borrow_mut();
-        info.started_at_ms = self.now_ms();
-        info.attempt = context.attempt();
-        (info.parent, info.depth, info.priority) = (context.parent, context.depth, context.priority);
+        self.info.borrow_mut().begins(context, self.now_ms());
     }
 
     pub(crate) fn info(&self) -> Info {

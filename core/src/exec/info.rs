@@ -1,7 +1,7 @@
 //! Facts about an execution.
 
 use crate::queueing::Priority;
-use crate::start_context::Parent;
+use crate::start_context::{Parent, StartContext};
 
 /// Facts about the running execution.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub struct Info {
     pub task_queue: String,
     /// When it started: ms since the Unix epoch.
     pub started_at_ms: i64,
+    /// The slot for which a schedule started it, or started a run before it in its chain: the nominal time, without
+    /// jitter. `None`: no schedule did.
+    pub scheduled_at: Option<jiff::Timestamp>,
     /// The run that started this one as its child.
     pub parent: Option<Parent>,
     /// How many parents are above it. 0: it is no child.
@@ -40,6 +43,14 @@ impl Info {
     /// Creates the facts that are known before the start.
     pub fn new(workflow_id: String, run_id: String, workflow_type: String, task_queue: String) -> Self {
         Self { workflow_id, run_id, workflow_type, task_queue, attempt: 1, ..Self::default() }
+    }
+
+    /// The run begins.
+    pub(super) fn begins(&mut self, context: StartContext, now_ms: i64) {
+        self.started_at_ms = now_ms;
+        self.attempt = context.attempt();
+        self.scheduled_at = context.scheduled_at_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        (self.parent, self.depth, self.priority) = (context.parent, context.depth, context.priority);
     }
 }
 

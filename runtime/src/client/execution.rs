@@ -63,6 +63,11 @@ impl UntypedHandle {
         Self { client, workflow_id: row.workflow_id.as_str().into(), run: Some(run) }
     }
 
+    /// A run that a schedule has started.
+    pub(super) fn of_run(client: Client, workflow_id: &str, execution: ExecutionId, run_id: &str) -> Self {
+        Self { client, workflow_id: workflow_id.into(), run: Some(Run::new(execution, run_id, None)) }
+    }
+
     /// The run of a chain that goes on after a run of this handle.
     pub(super) fn of_next(&self, next: &NextRun) -> Self {
         let run = Run::new(next.execution, &next.run_id, None);

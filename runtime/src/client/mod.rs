@@ -19,6 +19,7 @@ mod looks;
 mod pending;
 mod query;
 mod request;
+mod schedule;
 mod serving;
 mod start;
 mod stream;
@@ -38,6 +39,10 @@ pub(crate) use looks::Looks;
 pub(crate) use pending::journal;
 pub use pending::{PendingActivity, PendingChild, PendingTimer};
 pub use request::Request;
+pub use schedule::{
+    IntoStart, ListSchedules, NewSchedule, Schedule, ScheduleCursor, ScheduleDescription, SchedulePage,
+    ScheduleSummary, ScheduleUpdate, ScheduledRun,
+};
 pub use serving::Serving;
 pub use start::Start;
 pub use stream::{StreamItem, StreamReader};
@@ -105,6 +110,8 @@ fn user_connection<C: TransactionConnection>(connection: &mut C) -> Result<UserC
     Ok(UserConnection::of(connection).ok_or_else(unknown)?)
 }
 
+#[cfg(all(test, feature = "testing"))]
+mod schedule_tests;
 #[cfg(all(test, feature = "sqlite"))]
 mod store_tests;
 

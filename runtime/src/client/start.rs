@@ -1,14 +1,15 @@
 //! Starts a workflow: the options, the worker or store that takes the start, and the meaning of the answer.
 
 use super::first::{Sent, first_messages, message_to};
+use super::schedule::check_schedule_id;
 use super::terms::Timing;
 use super::{Client, Handle, UntypedHandle, WorkflowHandle, check_id, check_request_id, user_connection};
 use crate::activity::TransactionConnection;
 use crate::error::{Error, Result};
 use crate::future::BoxFuture;
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
-use crate::store::{ExecutionRow, NewExecution, StartAnswer};
-use abide_core::{Event, FirstMessage, Payload, PayloadError, Priority, RetryPolicy, WorkflowCall};
+use crate::store::{Action, ExecutionRow, NewExecution, StartAnswer};
+use abide_core::{Code, Event, FirstMessage, Payload, PayloadError, Priority, RetryPolicy, WorkflowCall};
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -243,6 +244,42 @@ impl<W: WorkflowHandle> Start<W> {
             with,
         };
         Ok(Checked { client: self.client, new, update, workflow: PhantomData })
+    }
+
+    /// As what a schedule starts. The runs have ids of their own, which its policies would never meet.
+    pub(super) fn template(self, schedule: &str) -> Result<Action> {
+        let options = [
+            (self.request_id.is_some(), "request_id"),
+            (self.reuse != IdReusePolicy::default(), "id_reuse_policy"),
+            (self.conflict.is_some(), "id_conflict_policy"),
+        ];
+        if let Some((_, option)) = options.into_iter().find(|(is, _)| *is) {
+            let message = format!(
+                "{}: what schedule `{schedule}` starts has `.{option}(..)`, which the runs of a schedule cannot have: \
+                 each has an id of its own, and is started once",
+                Code::ScheduleSpec
+            );
+            return Err(Error::ScheduleRefused { message });
+        }
+        let input = self.input?;
+        let of_attribute = W::options();
+        let queue = self.queue.or_else(|| of_attribute.task_queue.as_deref().map(Arc::from));
+        let queue = queue.or_else(|| self.client.queue.clone());
+        let queue = queue.map_or_else(|| queue_here::<W>(&self.client), Ok)?;
+        check_id("task queue", &queue)?;
+        let prefix = self.id.unwrap_or_else(|| schedule.to_owned());
+        check_schedule_id("workflow id", &prefix)?;
+        let first = first_messages(&self.client, (&prefix, None), self.signals, None)?;
+        let (context, spans) = Timing { first, ..self.timing }.checked(W::NAME, of_attribute)?;
+        Ok(Action {
+            workflow_type: W::NAME.to_owned(),
+            queue: queue.as_ref().to_owned(),
+            prefix,
+            input,
+            delay_ms: spans.delay_ms,
+            execution_timeout_ms: spans.execution_timeout_ms,
+            context,
+        })
     }
 }
 

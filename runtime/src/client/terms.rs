@@ -22,14 +22,19 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// How long after a start what happens, in ms.
+pub(super) struct Spans {
+    pub(super) delay_ms: Option<i64>,
+    pub(super) execution_timeout_ms: Option<i64>,
+}
+
 impl Timing {
-    /// The terms of a run of `workflow` that is started now. Limits count from when it is due.
-    pub(super) fn terms(
+    /// What each run begins with, and how long after its start what happens.
+    pub(super) fn checked(
         self,
         workflow: &'static str,
         of_attribute: WorkflowOptions,
-        now_ms: i64,
-    ) -> Result<Terms> {
+    ) -> Result<(StartContext, Spans)> {
         let options = WorkflowOptions {
             run_timeout: self.run_timeout.or(of_attribute.run_timeout),
             execution_timeout: self.execution_timeout.or(of_attribute.execution_timeout),
@@ -39,9 +44,6 @@ impl Timing {
         options
             .check(workflow)
             .map_err(|(code, message)| Error::StartRefused { code: code.as_str(), message })?;
-        let due_at_ms = self.delay.map(|delay| now_ms.saturating_add(millis(delay)));
-        let after = |limit: Duration| due_at_ms.unwrap_or(now_ms).saturating_add(millis(limit));
-        let (run_by_ms, chain_by_ms) = (options.run_timeout.map(after), options.execution_timeout.map(after));
         let context = StartContext {
             run_timeout_ms: options.run_timeout.map(millis),
             retry: options.retry,
@@ -49,12 +51,19 @@ impl Timing {
             first: self.first,
             ..Default::default()
         };
-        Ok(Terms {
-            due_at_ms,
-            close_by_ms: run_by_ms.into_iter().chain(chain_by_ms).min(),
-            chain_by_ms,
-            context: (!context.is_empty()).then(|| crate::wire::to_json(&context)),
-        })
+        let execution_timeout_ms = options.execution_timeout.map(millis);
+        Ok((context, Spans { delay_ms: self.delay.map(millis), execution_timeout_ms }))
+    }
+
+    /// The terms of a run of `workflow` that is started now. Limits count from when it is due.
+    pub(super) fn terms(
+        self,
+        workflow: &'static str,
+        of_attribute: WorkflowOptions,
+        now_ms: i64,
+    ) -> Result<Terms> {
+        let (context, spans) = self.checked(workflow, of_attribute)?;
+        Ok(Terms::of(&context, (spans.delay_ms, spans.execution_timeout_ms), now_ms))
     }
 }
 

@@ -55,11 +55,12 @@ impl Error {
     /// ```
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoSuchExecution { .. } => ErrorKind::NotFound,
+            Self::NoSuchExecution { .. } | Self::NoSuchSchedule { .. } => ErrorKind::NotFound,
             Self::WorkflowIdTaken { .. }
             | Self::IdReuseRefused { .. }
             | Self::ExecutionClosed { .. }
             | Self::NotSuspended { .. }
+            | Self::ScheduleExists { .. }
             | Self::TypeMismatch { .. }
             | Self::StreamBehind { .. } => ErrorKind::Conflict,
             Self::Payload(PayloadError::Decode { .. }) => ErrorKind::Internal,
@@ -67,6 +68,7 @@ impl Error {
             | Self::InvalidId { .. }
             | Self::ReservedId { .. }
             | Self::StartRefused { .. }
+            | Self::ScheduleRefused { .. }
             | Self::UnknownQuery { .. }
             | Self::NotWithin => ErrorKind::Refused,
             Self::OutcomeUnknown { .. } | Self::QueryTimeout { .. } | Self::WorkerStopped { .. } => {

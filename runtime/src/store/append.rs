@@ -62,6 +62,8 @@ pub(crate) struct Append {
     /// With a close: the run's end as its parent is told, a `ChildEnd` as JSON. Nothing is told where the row has no
     /// parent, or where the parent is closed (PROTOCOL 54).
     pub(crate) report: Option<String>,
+    /// With a close: whether a schedule started the chain. It is told of the chain's end (PROTOCOL 71).
+    pub(crate) scheduled: bool,
     /// The run that goes on for this one. There is one exactly if the close hands on.
     pub(crate) successor: Option<Box<Successor>>,
     /// With a close: whether it may have started children. Where an open one has a close policy, the row is marked
@@ -185,6 +187,7 @@ impl Append {
             replies: Vec::new(),
             children: Vec::new(),
             report: None,
+            scheduled: false,
             successor: None,
             orphans: false,
             published: Vec::new(),

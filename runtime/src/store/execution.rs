@@ -7,7 +7,7 @@ use super::error::StoreFuture;
 use super::message::{NewMessage, SendAnswer};
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
-use abide_core::{ExecutionId, Incarnation};
+use abide_core::{ExecutionId, Incarnation, StartContext};
 use serde::{Deserialize, Serialize};
 
 /// One execution as the database has it.
@@ -65,6 +65,8 @@ pub(crate) struct ExecutionRow {
     pub(crate) parent: Option<ExecutionId>,
     /// Which attempt of its workflow it is, from 1.
     pub(crate) attempt: u32,
+    /// The schedule that started it, or a run before it in its chain.
+    pub(crate) scheduled: Option<Scheduled>,
 }
 
 impl ExecutionRow {
@@ -105,6 +107,7 @@ impl ExecutionRow {
             next: None,
             parent: None,
             attempt: 1,
+            scheduled: new.terms.scheduled,
         }
     }
 }
@@ -183,6 +186,50 @@ pub(crate) struct Terms {
     pub(crate) chain_by_ms: Option<i64>,
     /// A `StartContext`, JSON. `None`: an empty one.
     pub(crate) context: Option<String>,
+    /// The schedule that starts it.
+    pub(crate) scheduled: Option<Scheduled>,
+}
+
+impl Terms {
+    /// Of a run that is started now: limits count from when it is due. The delay and the limit of the whole chain are
+    /// in ms.
+    pub(crate) fn of(
+        context: &StartContext,
+        (delay_ms, execution_timeout_ms): (Option<i64>, Option<i64>),
+        now_ms: i64,
+    ) -> Self {
+        let due_at_ms = delay_ms.map(|delay_ms| now_ms.saturating_add(delay_ms));
+        let after = |limit_ms: i64| due_at_ms.unwrap_or(now_ms).saturating_add(limit_ms);
+        let (run_by_ms, chain_by_ms) = (context.run_timeout_ms.map(after), execution_timeout_ms.map(after));
+        Self {
+            due_at_ms,
+            close_by_ms: run_by_ms.into_iter().chain(chain_by_ms).min(),
+            chain_by_ms,
+            context: (!context.is_empty()).then(|| json(context)),
+            scheduled: None,
+        }
+    }
+}
+
+/// What a run begins with, as its row has it.
+pub(crate) fn json(context: &StartContext) -> String {
+    serde_json::to_string(context).expect("a context always encodes")
+}
+
+/// For which slot of which schedule a run was started (PROTOCOL 69).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scheduled {
+    /// The schedule's number, which is negative (PROTOCOL 71).
+    pub(crate) number: i64,
+    /// The slot, in ms since the Unix epoch.
+    pub(crate) slot_ms: i64,
+}
+
+impl Scheduled {
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn of((number, slot_ms): (i64, i64)) -> Self {
+        Self { number, slot_ms }
+    }
 }
 
 impl NewExecution {

@@ -16,6 +16,7 @@
 //! (failed ones that others follow), [`transaction`], [`find`] (looking things up), [`error`], [`hook`]
 //! (faults and counters).
 
+mod action;
 mod append;
 mod attempt;
 mod child;
@@ -41,6 +42,7 @@ pub(crate) mod postgres;
 mod queue;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod row;
+mod schedule;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod stream;
@@ -53,6 +55,7 @@ mod transaction;
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod conformance;
 
+pub(crate) use action::Action;
 pub(crate) use append::{Ack, Append, AppendOutcome, Close, CloseKind, RowChange};
 pub(crate) use attempt::{AttemptChange, AttemptRow};
 #[cfg(feature = "testing")]
@@ -63,7 +66,7 @@ pub(crate) use dispatch::{Address, AnswerBody, Dispatch, answer_id, answered_by}
 pub(crate) use error::Trouble;
 pub(crate) use error::{StoreError, StoreFuture};
 pub(crate) use execution::{
-    ExecutionRow, NewExecution, ResumeAnswer, StartAnswer, Starts, Suspension, Terms,
+    ExecutionRow, NewExecution, ResumeAnswer, Scheduled, StartAnswer, Starts, Suspension, Terms,
 };
 pub(crate) use find::{Filter, Find, Lookup, Page};
 pub(crate) use handed::{HandOut, Handed, TokenBeat};
@@ -75,6 +78,10 @@ pub(crate) use message::{Inbox, InboxRow, MessageKind, NewMessage, Reply, SendAn
 pub(crate) use owner::{Claim, Claimed, ClaimedEnds, Deaths, Ownership, Suspicion, WorkerInfo};
 pub(crate) use owner::{LEASE, RENEW_EVERY, SUSPECT_FROM};
 
+pub(crate) use schedule::{
+    AskedOf, REPORTS_AT_ONCE, RunKeys, SCHEDULES_A_PAGE, STEPS_AT_ONCE, ScheduleAnswer, ScheduleAsk,
+    ScheduleParts, ScheduleRow, Schedules, StartedRun, Stepped,
+};
 pub(crate) use stream::{NewItem, PublishedNews, READ_BYTES, READ_ITEMS, StreamRow, Streams};
 pub(crate) use successor::Successor;
 pub(crate) use sweep::{Orphans, SWEEP_AT_ONCE, Sweep};
@@ -93,7 +100,18 @@ use tokio::sync::watch;
 /// is certain: SQLite has one FIFO, Postgres two writers and a pool. A future that is dropped does not undo
 /// its write: the write may still happen.
 pub(crate) trait Store:
-    Journal + Starts + Inbox + Lookup + Ownership + Tasks + Handed + Streams + Within + Sweep + 'static
+    Journal
+    + Starts
+    + Inbox
+    + Lookup
+    + Ownership
+    + Tasks
+    + Handed
+    + Streams
+    + Schedules
+    + Within
+    + Sweep
+    + 'static
 {
     /// Which kind of database it is: a transactional activity needs one of its own kind.
     fn database(&self) -> Database;

@@ -2,9 +2,10 @@
 
 #[cfg(feature = "sqlite")]
 use super::attempt::AttemptRow;
-use super::execution::ExecutionRow;
+use super::execution::{ExecutionRow, Scheduled};
 use super::journal::StoredTurn;
 use super::message::{InboxRow, MessageKind};
+use super::schedule::ScheduleRow;
 use super::stream::StreamRow;
 use super::task::{BeatRow, OwnedTask, Task, TaskKey};
 use crate::status::ExecutionStatus;
@@ -67,7 +68,8 @@ macro_rules! execution_columns {
     coalesce((SELECT j.seq + j.n - 1 FROM ",
             $schema,
             "journal j WHERE j.execution = e.id ORDER BY j.seq DESC LIMIT 1), 0),
-    e.retried_until, e.rev, e.close_by, e.chain_by, e.context, e.chain, e.next, e.parent, e.attempt"
+    e.retried_until, e.rev, e.close_by, e.chain_by, e.context, e.chain, e.next, e.parent, e.attempt,
+    e.schedule, e.slot"
         )
     };
 }
@@ -103,6 +105,7 @@ pub(crate) fn execution(row: &impl Columns) -> Result<ExecutionRow> {
         next: row.maybe_bigint(23)?.map(ExecutionId),
         parent: row.maybe_bigint(24)?.map(ExecutionId),
         attempt: row.integer(25)?.unsigned_abs(),
+        scheduled: row.maybe_bigint(26)?.zip(row.maybe_bigint(27)?).map(Scheduled::of),
     })
 }
 
@@ -187,6 +190,33 @@ pub(crate) fn item(row: &impl Columns) -> Result<StreamRow> {
         at_ms: row.bigint(1)?,
         attempt: row.maybe_integer(2)?.map(i32::unsigned_abs),
         body: row.text(3)?,
+    })
+}
+
+/// What [`schedule`] reads, of a table called `s`.
+macro_rules! schedule_columns {
+    () => {
+        "s.id, s.number, s.spec, s.action, s.policy, s.state, s.note, s.paused, s.halted, s.next_at, s.last_slot,
+    s.version, s.created_at"
+    };
+}
+pub(crate) use schedule_columns;
+
+pub(crate) fn schedule(row: &impl Columns) -> Result<ScheduleRow> {
+    Ok(ScheduleRow {
+        id: row.text(0)?,
+        number: row.bigint(1)?,
+        spec: row.text(2)?,
+        action: row.text(3)?,
+        policy: row.text(4)?,
+        state: row.text(5)?,
+        note: row.maybe_text(6)?,
+        paused: row.boolean(7)?,
+        halted: row.boolean(8)?,
+        next_at_ms: row.maybe_bigint(9)?,
+        last_slot_ms: row.maybe_bigint(10)?,
+        version: row.bigint(11)?,
+        created_at_ms: row.bigint(12)?,
     })
 }
 

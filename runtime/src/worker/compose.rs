@@ -19,7 +19,7 @@ use crate::store::{
 };
 use crate::wire::{CancelBody, SignalBody, to_json};
 use abide_core::exec::{self, Action, Execution, Input, Outlook, Standing, Turn};
-use abide_core::{Code, Event, EventId, ExecutionId, Recipient};
+use abide_core::{ChildEnd, Code, Event, EventId, ExecutionId, Recipient};
 
 /// Codes of suspensions that do not depend on the build. After any other code, each other build tries once by
 /// itself (PROTOCOL 21).
@@ -82,7 +82,8 @@ pub(super) fn append(
         messages,
         dispatches: dispatches(run.id, turn.seq, &turn.events),
         children,
-        report: close.as_ref().filter(|_| run.exec().is_some_and(Execution::is_child)).and_then(report_of),
+        report: close.as_ref().and_then(|close| report_to(run, close)),
+        scheduled: closes && run.row.scheduled,
         orphans: closes && run.exec().is_some_and(Execution::had_children),
         tasks: changes,
         attempts: turn.attempts.iter().map(AttemptChange::from).collect(),
@@ -321,9 +322,17 @@ fn row_change(
     ((row != RowChange::default()).then_some(row), after)
 }
 
-/// A run's end as its parent is told.
-pub(super) fn report_of(event: &Event) -> Option<String> {
-    event.child_end().map(|end| to_json(&end))
+/// A run's end as its parent or its schedule is told. A schedule is told the message of a failure.
+pub(super) fn report_to(run: &Run, close: &Event) -> Option<String> {
+    match (run.row.scheduled, run.exec()) {
+        (true, _) => close.child_end().map(|end| match end {
+            ChildEnd::Failed(failure) => to_json(&Some(failure.message)),
+            _ => "null".to_owned(),
+        }),
+        (false, Some(exec)) if !exec.is_child() => None,
+        // Nothing is told where the row has no parent.
+        (false, _) => close.child_end().map(|end| to_json(&end)),
+    }
 }
 
 /// The close that an event is.

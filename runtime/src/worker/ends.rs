@@ -3,7 +3,7 @@
 //! needed.
 
 use super::claims::until;
-use super::compose::{close_of, report_of};
+use super::compose::{close_of, report_to};
 use super::run::{InFlight, RowState, Run};
 use super::session::Session;
 use super::stored::Found;
@@ -129,8 +129,8 @@ impl Thread {
             body: format!("[{}]", close.result),
             rev: Some(run.row.rev),
             close: Some(close),
-            // Nothing is told where the row has no parent.
-            report: report_of(&event),
+            report: report_to(run, &event),
+            scheduled: run.row.scheduled,
             successor,
             orphans: true,
             ..Append::bare(self.session.me, run.id, at_ms)

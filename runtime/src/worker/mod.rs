@@ -70,6 +70,7 @@ mod registry;
 mod release;
 mod rounds;
 mod run;
+mod schedules;
 mod session;
 mod stored;
 mod successor;

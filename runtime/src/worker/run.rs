@@ -107,6 +107,8 @@ pub(super) struct RowState {
     /// When its time is up, and when that of its chain is.
     pub(super) close_by_ms: Option<i64>,
     pub(super) chain_by_ms: Option<i64>,
+    /// A schedule started its chain.
+    pub(super) scheduled: bool,
 }
 
 /// See the module documentation.
@@ -317,6 +319,7 @@ impl Run {
             has_context: row.context.is_some(),
             close_by_ms: row.close_by_ms.filter(|_| !mutant!(ForgetLimit)),
             chain_by_ms: row.chain_by_ms,
+            scheduled: row.scheduled.is_some(),
         };
     }
 

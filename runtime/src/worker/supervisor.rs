@@ -6,7 +6,7 @@ use super::mailbox::Message;
 use super::options::Options;
 use super::registry::Registry;
 use super::session::{End, Session};
-use super::{beats, claims, ends, inbox, lease, orphans, rounds, sweep, tasks, watchdog};
+use super::{beats, claims, ends, inbox, lease, orphans, rounds, schedules, sweep, tasks, watchdog};
 use crate::Abide;
 use crate::error::{Error, Result};
 use crate::host::GivenUp;
@@ -198,6 +198,7 @@ impl Inner {
         loops.spawn(beats::beats_loop(Arc::clone(&session)));
         loops.spawn(sweep::sweep_loop(Arc::clone(&session)));
         loops.spawn(orphans::orphans_loop(Arc::clone(&session)));
+        loops.spawn(schedules::schedules_loop(Arc::clone(&session)));
         let local = Arc::new(Local(Arc::clone(&session)));
         let hub_entry = Arc::downgrade(&local) as Weak<dyn LocalWorker>;
         self.abide.hub().register(Weak::clone(&hub_entry));

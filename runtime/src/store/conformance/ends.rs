@@ -119,6 +119,7 @@ pub(super) async fn terms_of_a_start_are_kept(lab: Lab) {
         close_by_ms: Some(now + 90_000),
         chain_by_ms: Some(now + 95_000),
         context: Some(r#"{"run_timeout_ms":30000}"#.to_owned()),
+        scheduled: None,
     };
     let (first, second) = (process.new_execution("order-1"), process.new_execution("order-2"));
     let (later, own) = (first.id, second.id);

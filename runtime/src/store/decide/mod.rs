@@ -19,6 +19,7 @@ mod notices;
 mod outcome;
 mod park;
 mod row;
+mod schedule;
 #[cfg(any(feature = "sqlite", feature = "postgres"))] // the memory store needs no text
 mod sections;
 mod send;
@@ -56,6 +57,7 @@ pub(super) use park::{parkable_kinds, parking_statuses, parks_sql};
 #[cfg(feature = "testing")]
 pub(super) use row::Recovered;
 pub(super) use row::{NewRow, RowWrite};
+pub(super) use schedule::{Birth, ChainEnd, Desk, ask, pass};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) use sections::Sections;
 pub(super) use send::not_open;

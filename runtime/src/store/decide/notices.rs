@@ -41,6 +41,8 @@ pub(crate) struct Notices<'a> {
     pub(crate) queues: Vec<&'a str>,
     /// Readers of these runs' streams.
     pub(crate) published: Vec<ExecutionId>,
+    /// Those who step schedules: one of them has a report.
+    pub(crate) schedules: bool,
 }
 
 impl<'a> Notices<'a> {
@@ -63,6 +65,7 @@ impl<'a> Notices<'a> {
 
     fn add(&mut self, append: &'a Append, is_unknown: bool) {
         self.clients |= append.is_closing();
+        self.schedules |= append.is_closing() && append.scheduled;
         for reply in &append.replies {
             self.clients |= reply.asker.is_none();
             self.askers.extend(reply.asker);
@@ -124,6 +127,8 @@ pub(crate) struct Ended {
     pub(crate) owner: Option<Incarnation>,
     /// Its open parent, which was sent a report.
     pub(crate) parent: Option<Receiver>,
+    /// Its schedule was sent a report.
+    pub(crate) scheduled: bool,
 }
 
 /// Who brings notices to the workers and clients of all processes.
@@ -142,6 +147,9 @@ pub(crate) trait Notify {
 
     /// This run has published into a stream.
     fn notify_readers(&self, execution: ExecutionId);
+
+    /// A schedule is due earlier than was known, or has a report.
+    fn notify_schedules(&self);
 
     /// Something for an execution.
     fn notify_receiver(&self, receiver: &Receiver) {
@@ -170,6 +178,9 @@ pub(crate) trait Notify {
         for ended in ended {
             ended.owner.into_iter().for_each(|owner| self.notify_worker(owner));
             ended.parent.iter().for_each(|parent| self.notify_receiver(parent));
+            if ended.scheduled {
+                self.notify_schedules();
+            }
             self.notify_clients();
         }
     }
@@ -186,6 +197,9 @@ pub(crate) trait Notify {
             self.notify_clients();
         }
         notices.published.iter().for_each(|execution| self.notify_readers(*execution));
+        if notices.schedules {
+            self.notify_schedules();
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::start::{drop_tasks, empty_inbox, insert, write_turn};
 use super::statement::{Looked, Statement};
 use super::tables::Execution;
 use super::tokens;
-use super::{attempt, followed, stream};
+use super::{attempt, followed, reports, stream};
 use crate::policy::{IdConflictPolicy, IdReusePolicy};
 use crate::status::ExecutionStatus;
 use crate::store::decide::{Concerned, NewRow, Recovered, RowWrite, allows_reuse, parks};
@@ -124,6 +124,7 @@ fn insert_children(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append
                     close_by_ms: child.close_by,
                     chain_by_ms: child.chain_by,
                     context: Some(child.context.clone()),
+                    scheduled: None,
                 },
                 reuse: IdReusePolicy::AllowDuplicate,
                 conflict: IdConflictPolicy::Fail,
@@ -275,6 +276,9 @@ fn report(st: &mut Statement<'_>, batch: &mut Batch, appends: &[&Append]) -> Loo
     for append in appends.iter().filter(|append| append.closes_row()) {
         if !batch.is_in(append) {
             continue;
+        }
+        if let (Some(message), None, Some(close)) = (&append.report, &append.successor, &append.close) {
+            reports::report(st, append.execution, close.status, message, append.at_ms)?;
         }
         let child = st.tables.executions.get(&append.execution).and_then(|execution| execution.child);
         let (Some(end), Some(ChildOf { parent, child_no, .. })) = (&append.report, child) else { continue };

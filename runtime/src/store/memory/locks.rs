@@ -34,6 +34,8 @@ pub(crate) enum Key {
     Task(ExecutionId, EventId),
     Attempt(ExecutionId, EventId),
     Reply(String),
+    /// A row of `schedule`, by its id.
+    Schedule(String),
     /// A row of `stream`.
     Stream(ExecutionId, String),
     /// A row of `queue_limit`.

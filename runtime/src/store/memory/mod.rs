@@ -38,6 +38,8 @@ mod locks;
 mod message;
 mod open;
 mod options;
+mod reports;
+mod schedule;
 mod server;
 mod session;
 mod shared;

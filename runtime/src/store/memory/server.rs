@@ -239,6 +239,18 @@ impl Server {
         }
     }
 
+    /// How many changes a transaction has made so far.
+    pub(super) fn written(&self, tx: Tx) -> usize {
+        self.state().open.get(&tx).map_or(0, |open| open.writes.len())
+    }
+
+    /// `ROLLBACK TO SAVEPOINT`: of its changes, only the first so many stay. Its locks stay.
+    pub(super) fn undo(&self, tx: Tx, written: usize) {
+        if let Some(open) = self.state().open.get_mut(&tx) {
+            open.writes.truncate(written);
+        }
+    }
+
     /// Whether a transaction waits for itself.
     pub(super) fn is_deadlocked(&self, tx: Tx) -> bool {
         let state = self.state();

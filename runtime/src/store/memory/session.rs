@@ -197,6 +197,18 @@ impl Session {
         answer
     }
 
+    /// A savepoint of the open transaction.
+    pub(super) fn mark(&self) -> usize {
+        self.open.map_or(0, |tx| self.server.written(tx))
+    }
+
+    /// Goes back to a savepoint.
+    pub(super) fn undo(&self, mark: usize) {
+        if let Some(tx) = self.open {
+            self.server.undo(tx, mark);
+        }
+    }
+
     /// Waits for locks, as long as the server lets it.
     async fn patiently<T>(
         &self,

@@ -41,6 +41,8 @@ pub(super) struct Shared {
     changes: Listeners,
     /// See [`Store::news`](crate::store::Store::news).
     news: Listeners,
+    /// See [`Schedules::schedule_news`](crate::store::Schedules::schedule_news).
+    schedules: Listeners,
     pub(super) readers: Readers,
     pub(super) ended: AtomicBool,
     /// Told at the writer's end.
@@ -107,6 +109,7 @@ impl Shared {
             clock,
             changes: Listeners::default(),
             news: Listeners::default(),
+            schedules: Listeners::default(),
             readers: Readers::default(),
             ended: AtomicBool::new(false),
             end: Wake::new(),
@@ -142,6 +145,10 @@ impl Shared {
         self.news.listen()
     }
 
+    pub(super) fn schedule_news(&self) -> watch::Receiver<u64> {
+        self.schedules.listen()
+    }
+
     /// Workers of this process have something to look at.
     pub(super) fn tick(&self) {
         self.changes.tell();
@@ -163,6 +170,7 @@ impl Shared {
         match notification {
             Notification::News => self.tell_clients(),
             Notification::Stream(execution) => self.readers.tell(*execution),
+            Notification::Schedules => self.schedules.tell(),
             Notification::Reply(block) if *block == i64::from(self.process) => self.tell_clients(),
             _ if self.concerns(notification) => self.tick(),
             _ => {}
@@ -175,7 +183,10 @@ impl Shared {
             Notification::Worker(id) => mine.contains_key(id),
             Notification::Queue(name) => mine.values().any(|queue| queue == name),
             Notification::Workers => !mine.is_empty(),
-            Notification::News | Notification::Reply(_) | Notification::Stream(_) => false,
+            Notification::News
+            | Notification::Reply(_)
+            | Notification::Stream(_)
+            | Notification::Schedules => false,
         }
     }
 
@@ -206,6 +217,10 @@ impl Notify for Shared {
         self.tell(&Notification::Stream(execution));
     }
 
+    fn notify_schedules(&self) {
+        self.tell(&Notification::Schedules);
+    }
+
     fn notify_process(&self, block: i64) {
         self.tell(&Notification::Reply(block));
     }
@@ -226,4 +241,6 @@ pub(super) enum Notification {
     Queue(String),
     /// This run has published into a stream.
     Stream(ExecutionId),
+    /// A schedule is due earlier than was known, or has a report.
+    Schedules,
 }

@@ -7,6 +7,7 @@ use super::family::report;
 use super::guard::start_keys;
 use super::join::{join, joined};
 use super::locks::{Key, Mode};
+use super::reports;
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
 use super::store::MemoryStore;
@@ -123,7 +124,7 @@ pub(super) fn insert_successor(st: &mut Statement<'_>, execution: Execution) -> 
 }
 
 /// An unowned row that is due at once, its input in the row.
-fn unowned(new: &NewExecution) -> Execution {
+pub(super) fn unowned(new: &NewExecution) -> Execution {
     let row = ExecutionRow {
         wake_at_ms: Some(new.due_at_ms()),
         input: Some(new.input.clone()),
@@ -220,10 +221,11 @@ async fn end(session: &mut Session, end: OutsideEnd<'_>) -> Result<Ended, Failur
     session.run(|st| drop_tasks(st, id)).await?;
     session.run(|st| attempt::drop_all(st, id)).await?;
     let parent = session.run(|st| report(st, id, TERMINATED_END, at_ms)).await?;
+    let scheduled = session.run(|st| reports::report(st, id, OutsideEnd::STATUS, "null", at_ms)).await?;
     if owner.is_some() {
         session.run(|st| st.put(id, MessageKind::Terminated, TOLD, event.to_owned(), at_ms)).await?;
     }
-    Ok(Ended { owner, parent })
+    Ok(Ended { owner, parent, scheduled })
 }
 
 /// Deletes what an execution that closes has not taken in, but queries, which it still answers, and what moves to

@@ -2,6 +2,7 @@
 
 use super::limit::forget;
 use super::locks::{Key, Mode};
+use super::reports;
 use super::statement::{Looked, Statement};
 use super::store::MemoryStore;
 use super::write::Write;
@@ -61,6 +62,7 @@ impl Sweep for MemoryStore {
         Box::pin(async move {
             self.once("sweep", move |session| {
                 Box::pin(async move {
+                    session.run(reports::sweep).await?;
                     let parked = session.run(park).await?.max(session.run(give_back).await?);
                     Ok(parked.max(session.run(forget).await?))
                 })

@@ -4,7 +4,9 @@
 
 use super::write::{Limit, TaskRow, Write};
 use crate::status::ExecutionStatus;
-use crate::store::{AttemptRow, ChildOf, ExecutionRow, InboxRow, Reply, StoredTurn, StreamRow, WorkerInfo};
+use crate::store::{
+    AttemptRow, ChildOf, ExecutionRow, InboxRow, Reply, ScheduleRow, StoredTurn, StreamRow, WorkerInfo,
+};
 use abide_core::{EventId, ExecutionId, Incarnation};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,6 +88,8 @@ pub(crate) struct Tables {
     /// The last failed attempt of each activity that is tried again, by execution and activity.
     pub(crate) attempts: BTreeMap<(ExecutionId, EventId), AttemptRow>,
     pub(crate) replies: BTreeMap<String, Reply>,
+    /// By id.
+    pub(crate) schedules: BTreeMap<String, ScheduleRow>,
     pub(crate) streams: BTreeMap<StreamName, Stream>,
     /// By stream and number.
     pub(crate) stream_items: BTreeMap<(StreamName, i64), StreamItem>,
@@ -139,6 +143,8 @@ impl Tables {
             Write::AttemptGone(execution, activity) => drop(self.attempts.remove(&(execution, activity))),
             Write::Reply(reply) => drop(self.replies.insert(reply.request_id.clone(), reply)),
             Write::ReplyGone(request_id) => drop(self.replies.remove(&request_id)),
+            Write::Schedule(row) => drop(self.schedules.insert(row.id.clone(), *row)),
+            Write::ScheduleGone(id) => drop(self.schedules.remove(&id)),
             Write::Stream(of, stream) => drop(self.streams.insert(of, stream)),
             Write::StreamItem(of, item) => drop(self.stream_items.insert((of, item.row.seq), *item)),
             Write::StreamItemGone(of, seq) => drop(self.stream_items.remove(&(of, seq))),

@@ -5,7 +5,7 @@
 
 use super::tables::{Execution, Lease, Stream, StreamItem, StreamName, Worker};
 use crate::store::task::NewTask;
-use crate::store::{AttemptRow, InboxRow, Reply, StoredTurn};
+use crate::store::{AttemptRow, InboxRow, Reply, ScheduleRow, StoredTurn};
 use abide_core::{EventId, ExecutionId, Incarnation};
 use std::fmt;
 
@@ -65,6 +65,8 @@ pub(crate) enum Write {
     AttemptGone(ExecutionId, EventId),
     Reply(Reply),
     ReplyGone(String),
+    Schedule(Box<ScheduleRow>),
+    ScheduleGone(String),
     Stream(StreamName, Stream),
     StreamItem(StreamName, Box<StreamItem>),
     StreamItemGone(StreamName, i64),
@@ -110,6 +112,11 @@ impl fmt::Display for Write {
             }
             Self::Reply(reply) => write!(f, "reply {}", reply.request_id),
             Self::ReplyGone(request_id) => write!(f, "reply {request_id} gone"),
+            Self::Schedule(row) => {
+                let ScheduleRow { id, next_at_ms, last_slot_ms, paused, .. } = row.as_ref();
+                write!(f, "schedule {id} next {next_at_ms:?} last {last_slot_ms:?} paused {paused}")
+            }
+            Self::ScheduleGone(id) => write!(f, "schedule {id} gone"),
             Self::Stream((of, name), stream) => write!(f, "stream {of}/{name} up to {}", stream.next_seq),
             Self::StreamItem((of, name), item) => {
                 write!(f, "item {of}/{name}/{}: {}", item.row.seq, item.row.body)

@@ -75,14 +75,22 @@ impl<'a> Reports<'a> {
     pub(super) const PARAMETERS: usize = 3;
 
     /// The row says who the parent is. The parent is not locked: one that closes loses its reports anyway, and one that
-    /// this statement closes gets none (PROTOCOL 54).
+    /// this statement closes gets none (PROTOCOL 54). Schedules are told the ends of chains (PROTOCOL 71).
     pub(super) const SQL: &'static str = ", reported AS (
     INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
     SELECT p.id, 7, 'child/' || c.child_no, '{\"child\":' || c.child_no || ',\"end\":' || r.ends || '}', r.at, false
     FROM unnest(@1::bigint[], @2::text[], @3::bigint[]) AS r(id, ends, at)
     JOIN changed c ON c.id = r.id
     JOIN {s}.execution p ON p.id = c.parent AND p.status < 10 AND p.id <> ALL(@1::bigint[])
-    ON CONFLICT DO NOTHING RETURNING execution)";
+    ON CONFLICT DO NOTHING RETURNING execution),
+reported_to_schedules AS (
+    INSERT INTO {s}.inbox (execution, kind, request_id, body, at, parked)
+    SELECT s.number, 7, 'run/' || coalesce(c.chain, c.id), json_build_object('workflow_id', c.workflow_id,
+        'slot_ms', c.slot, 'status', c.status, 'message', r.ends::json), r.at, false
+    FROM unnest(@1::bigint[], @2::text[], @3::bigint[]) AS r(id, ends, at)
+    JOIN changed c ON c.id = r.id AND c.next IS NULL
+    JOIN {s}.schedule s ON s.number = c.schedule
+    ON CONFLICT DO NOTHING)";
 
     /// The owners and task queues of the parents.
     pub(super) const CONCERNED: &'static str = "SELECT p.owner, p.queue FROM {s}.execution p

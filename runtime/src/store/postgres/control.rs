@@ -202,6 +202,7 @@ pub(super) async fn listen(shared: Weak<Shared>) {
                 // Whatever came before it listened.
                 strong.tick();
                 strong.tell_clients();
+                strong.tell_schedules();
                 drop(strong);
                 hear(&shared, &mut listener).await;
             }
@@ -259,6 +260,7 @@ fn take(shared: &Shared, payload: &str) {
     }
     let Some(notifications) = Notification::read(payload) else {
         shared.tick();
+        shared.tell_schedules();
         shared.readers.tell_all();
         return shared.tell_clients();
     };
@@ -272,5 +274,8 @@ fn take(shared: &Shared, payload: &str) {
     }
     if notifications.iter().any(|notification| shared.concerns(notification)) {
         shared.tick();
+    }
+    if notifications.contains(&Notification::Schedules) {
+        shared.tell_schedules();
     }
 }

@@ -13,7 +13,7 @@ use sqlx::postgres::PgRow;
 pub(super) const JOURNAL: &str =
     "SELECT seq, n, at, writer, body FROM {s}.journal WHERE execution = $1 ORDER BY seq";
 /// Row, journal, inbox, failed attempts and heartbeats of one run in one statement, so in one snapshot (PROTOCOL 34).
-/// Column 26 says what a row is.
+/// Column 28 says what a row is.
 pub(super) const RUN: &str = concat!(
     "SELECT ",
     execution_columns!("{s}."),
@@ -21,22 +21,22 @@ pub(super) const RUN: &str = concat!(
     FROM {s}.execution e WHERE e.id = $1
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     1, j.seq, j.n, j.at, j.writer, j.body, NULL
     FROM {s}.journal j WHERE j.execution = $1
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     2, i.id, i.kind, i.at, 0, i.body, i.request_id
     FROM {s}.inbox i WHERE i.execution = $1
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     3, a.activity, a.attempt, a.next_at, 0, a.failure, NULL
     FROM {s}.attempt a WHERE a.execution = $1
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     4, k.activity, 0, coalesce(k.beat_at, 0), 0, k.details, NULL
     FROM {s}.task k WHERE k.execution = $1 AND k.details IS NOT NULL"
 );
@@ -77,33 +77,33 @@ fn run(rows: &[PgRow]) -> Result<Option<StoredRun>, sqlx::Error> {
     let (mut found, mut turns, mut inbox) = (None, Vec::new(), Vec::new());
     let (mut attempts, mut beats) = (Vec::new(), Vec::new());
     for row in rows {
-        let (first, second, third): (i64, i64, i64) = (row.try_get(27)?, row.try_get(28)?, row.try_get(29)?);
-        match row.try_get::<i32, _>(26)? {
+        let (first, second, third): (i64, i64, i64) = (row.try_get(29)?, row.try_get(30)?, row.try_get(31)?);
+        match row.try_get::<i32, _>(28)? {
             0 => found = Some(execution(row)?),
             1 => turns.push(StoredTurn {
                 seq: EventId(first.unsigned_abs()),
                 n: u32::try_from(second).unwrap_or(u32::MAX),
                 at_ms: third,
-                writer: Incarnation(row.try_get(30)?),
-                body: row.try_get(31)?,
+                writer: Incarnation(row.try_get(32)?),
+                body: row.try_get(33)?,
             }),
             3 => attempts.push(AttemptRow {
                 activity: EventId(first.unsigned_abs()),
                 attempt: u32::try_from(second).unwrap_or(u32::MAX),
                 next_at_ms: third,
-                failure: row.try_get(31)?,
+                failure: row.try_get(33)?,
             }),
             4 => beats.push(BeatRow {
                 activity: EventId(first.unsigned_abs()),
                 at_ms: Some(third).filter(|at_ms| *at_ms != 0),
-                details: row.try_get(31)?,
+                details: row.try_get(33)?,
             }),
             _ => inbox.push(InboxRow {
                 id: first,
                 execution: ExecutionId(0),
                 kind: MessageKind::from_code(second),
-                request_id: row.try_get(32)?,
-                body: row.try_get(31)?,
+                request_id: row.try_get(34)?,
+                body: row.try_get(33)?,
                 at_ms: third,
             }),
         }

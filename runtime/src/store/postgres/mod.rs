@@ -42,7 +42,11 @@ pub(crate) mod permutations;
 mod plan_tests;
 mod process;
 mod replies;
+mod reports;
 mod rows;
+mod schedule;
+#[cfg(test)]
+mod schedule_tests;
 mod schema;
 mod shared;
 mod sql;

@@ -24,6 +24,8 @@ pub(super) enum Notification {
     Queue(i64),
     /// This run has published into a stream.
     Stream(i64),
+    /// A schedule is due earlier than was known, or has a report.
+    Schedules,
 }
 
 /// A payload holds 8,000 bytes; beyond so many notifications it says "all".
@@ -79,6 +81,7 @@ impl Notification {
             Self::Worker(id) => format!("w{id}"),
             Self::Queue(key) => format!("q{key}"),
             Self::Stream(run) => format!("s{run}"),
+            Self::Schedules => "c".to_owned(),
         }
     }
 
@@ -94,6 +97,7 @@ impl Notification {
             ("w", id) => id.parse().ok().map(Self::Worker),
             ("q", key) => key.parse().ok().map(Self::Queue),
             ("s", run) => run.parse().ok().map(Self::Stream),
+            ("c", "") => Some(Self::Schedules),
             _ => None,
         };
         Some(payload.split(',').filter_map(one).collect())

@@ -296,7 +296,7 @@ impl<'a> Changes<'a> {
     WHERE e.id = u.id AND e.owner = u.owner
         AND CASE WHEN u.rev IS NULL THEN e.status >= 10 ELSE e.rev = u.rev AND e.status < 10 END@@
     RETURNING e.id, e.workflow_id, e.next, e.chain, e.parent, e.child_no, e.close_policy, e.schedule, e.slot,
-        e.chain_by)";
+        e.chain_by, e.status)";
 
     /// Where the batch has messages: their receivers are locked before any row is changed. A statement cannot
     /// lock what it has changed itself; it passes it over in silence, and the message would be lost.

@@ -308,13 +308,13 @@ CREATE TABLE {s}.schedule (
     state      text    NOT NULL,         -- JSON: what runs, what waits, counts
     note       text,
     paused     boolean NOT NULL DEFAULT false,
+    halted     boolean NOT NULL DEFAULT false,  -- its own step has failed: paused, and takes nothing in
     next_at    bigint,                   -- ms; NULL: never again
     last_slot  bigint,                   -- ms; no slot up to it is ever started again
     version    bigint  NOT NULL DEFAULT 1,
     created_at bigint  NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX schedule_next ON {s}.schedule (next_at) WHERE next_at IS NOT NULL;
-CREATE SEQUENCE {s}.schedule_number;
 
 ALTER TABLE {s}.worker
     DROP CONSTRAINT worker_of_an_older_abide,

@@ -45,6 +45,8 @@ pub(super) struct Shared {
     pub(super) changes: watch::Sender<u64>,
     /// See [`Store::news`](crate::store::Store::news).
     pub(super) news: watch::Sender<u64>,
+    /// See [`Schedules::schedule_news`](crate::store::Schedules::schedule_news).
+    pub(super) schedules: watch::Sender<u64>,
     pub(super) readers: Readers,
     /// How many writers have ended.
     pub(super) ended: watch::Sender<usize>,
@@ -84,6 +86,7 @@ impl Shared {
             clock: Clock::new(now_ms),
             changes: watch::Sender::new(0),
             news: watch::Sender::new(0),
+            schedules: watch::Sender::new(0),
             readers: Readers::default(),
             ended: watch::Sender::new(0),
             put_off: watch::Sender::new(0),
@@ -135,6 +138,11 @@ impl Shared {
         self.news.send_modify(|count| *count += 1);
     }
 
+    /// The worker of this process that steps schedules has something to look at.
+    pub(super) fn tell_schedules(&self) {
+        self.schedules.send_modify(|count| *count += 1);
+    }
+
     /// The incarnations of this process, each with its task queue.
     pub(super) fn mine(&self) -> MutexGuard<'_, HashMap<Incarnation, String>> {
         self.mine.lock().unwrap_or_else(PoisonError::into_inner)
@@ -169,7 +177,10 @@ impl Shared {
             Notification::Worker(id) => mine.contains_key(&Incarnation(*id)),
             Notification::Queue(_) => mine.values().any(|queue| Notification::queue(queue) == *notification),
             Notification::Workers => !mine.is_empty(),
-            Notification::News | Notification::Reply(_) | Notification::Stream(_) => false,
+            Notification::News
+            | Notification::Reply(_)
+            | Notification::Stream(_)
+            | Notification::Schedules => false,
         }
     }
 
@@ -234,6 +245,11 @@ impl Notify for Shared {
     fn notify_readers(&self, execution: ExecutionId) {
         self.readers.tell(execution);
         self.pending.add(Notification::Stream(execution.0));
+    }
+
+    fn notify_schedules(&self) {
+        self.tell_schedules();
+        self.pending.add(Notification::Schedules);
     }
 
     fn notify_process(&self, block: i64) {

@@ -8,6 +8,7 @@ use super::family::REPORT_ENDED;
 use super::find::{BY_ID, select};
 use super::join::{join, joined};
 use super::keys::start_keys;
+use super::reports;
 use super::rows::TERMINATED;
 use super::shared::Shared;
 use super::sql::SETTLE;
@@ -88,13 +89,40 @@ pub(super) async fn decide(
     Ok((StartAnswer::Started, ended))
 }
 
-const INSERT: &str =
-    "INSERT INTO {s}.execution (id, workflow_id, run_id, request_id, type, queue, status, wake_at, input,
-    created_at, close_by, chain_by, context)
-    VALUES ($1, $2, $3, $4, $5, $6, 0, $9, $7, $8, $10, $11, $12) ON CONFLICT DO NOTHING";
+/// An unowned start, under this condition.
+macro_rules! insert {
+    ($condition:literal) => {
+        concat!(
+            "INSERT INTO {s}.execution (id, workflow_id, run_id, request_id, type, queue, status, wake_at, input,
+    created_at, close_by, chain_by, context, schedule, slot)
+    SELECT $1, $2, $3, $4, $5, $6, 0, $9, $7, $8, $10, $11, $12, $13, $14 ",
+            $condition,
+            " ON CONFLICT DO NOTHING"
+        )
+    };
+}
 
 async fn insert(connection: &mut PgConnection, shared: &Shared, new: &NewExecution) -> sqlx::Result<bool> {
-    let insert = sqlx::query(shared.sql.of(INSERT))
+    insert_by(insert!(""), connection, shared, new).await
+}
+
+/// The same, if no run has, or had, its workflow id, whose lock the transaction has.
+pub(super) async fn insert_first(
+    connection: &mut PgConnection,
+    shared: &Shared,
+    new: &NewExecution,
+) -> sqlx::Result<bool> {
+    const FIRST: &str = insert!("WHERE NOT EXISTS (SELECT FROM {s}.execution WHERE workflow_id = $2)");
+    insert_by(FIRST, connection, shared, new).await
+}
+
+async fn insert_by(
+    text: &'static str,
+    connection: &mut PgConnection,
+    shared: &Shared,
+    new: &NewExecution,
+) -> sqlx::Result<bool> {
+    let insert = sqlx::query(shared.sql.of(text))
         .bind(new.id.0)
         .bind(&new.workflow_id)
         .bind(&new.run_id)
@@ -106,7 +134,9 @@ async fn insert(connection: &mut PgConnection, shared: &Shared, new: &NewExecuti
         .bind(new.due_at_ms())
         .bind(new.terms.close_by_ms)
         .bind(new.terms.chain_by_ms)
-        .bind(&new.terms.context);
+        .bind(&new.terms.context)
+        .bind(new.terms.scheduled.map(|scheduled| scheduled.number))
+        .bind(new.terms.scheduled.map(|scheduled| scheduled.slot_ms));
     Ok(insert.execute(connection).await?.rows_affected() == 1)
 }
 
@@ -216,11 +246,13 @@ async fn end(connection: &mut PgConnection, shared: &Shared, end: OutsideEnd<'_>
     let report = sqlx::query_as(shared.sql.of(REPORT_ENDED)).bind(id).bind(TERMINATED_END).bind(end.at_ms);
     let parent: Option<(Option<i64>, String)> = report.fetch_optional(&mut *connection).await?;
     let parent = parent.map(|(owner, queue)| Receiver { owner: owner.map(Incarnation), queue });
+    let report = sqlx::query(shared.sql.of(reports::REPORT_ENDED)).bind(id).bind(end.at_ms);
+    let scheduled = report.execute(&mut *connection).await?.rows_affected() > 0;
     if owner.is_some() {
         let tell = sqlx::query(shared.sql.of(TELL)).bind(id).bind(TERMINATED).bind(TOLD);
         tell.bind(end.event).bind(end.at_ms).execute(connection).await?;
     }
-    Ok(Ended { owner: owner.map(Incarnation), parent })
+    Ok(Ended { owner: owner.map(Incarnation), parent, scheduled })
 }
 
 /// Lets a suspended execution run again. Its task queue comes back, for those who may claim it. The row is

@@ -1,6 +1,7 @@
 //! Parked messages: given back, and corrected (PROTOCOL 97).
 
 use super::limit::FORGET;
+use super::reports;
 use super::shared::Shared;
 use super::store::PostgresStore;
 use crate::store::decide::{parkable_kinds, parking_statuses};
@@ -55,6 +56,7 @@ impl Sweep for PostgresStore {
         Box::pin(self.once(|shared, connection| {
             Box::pin(async move {
                 let mut most = 0;
+                sqlx::query(shared.sql.of(reports::SWEEP)).execute(&mut *connection).await?;
                 for correct in [PARK, GIVE_BACK, FORGET] {
                     let correct = sqlx::query(shared.sql.of(correct)).bind(SWEEP_AT_ONCE.cast_signed());
                     most = correct.execute(&mut *connection).await?.rows_affected().max(most);

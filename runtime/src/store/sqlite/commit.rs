@@ -119,6 +119,7 @@ impl Committer for Writer {
                 // The owner of the run that was ended for it may be here.
                 if ended {
                     self.shared.tick();
+                    self.shared.tell_schedules();
                 }
                 Ok(outcome)
             }
@@ -186,6 +187,9 @@ impl Committer for Writer {
             self.shared.tick();
         }
         notices.published.iter().for_each(|execution| self.shared.readers.tell(*execution));
+        if notices.schedules {
+            self.shared.tell_schedules();
+        }
     }
 
     fn later(&mut self, group: Group) {

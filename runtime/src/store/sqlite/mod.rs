@@ -29,6 +29,8 @@ mod open;
 mod options;
 mod place;
 mod replies;
+mod reports;
+mod schedule;
 mod schema;
 mod shared;
 mod sql;

@@ -274,6 +274,7 @@ CREATE TABLE schedule (
     state      TEXT    NOT NULL,         -- JSON: what runs, what waits, counts
     note       TEXT,
     paused     INTEGER NOT NULL DEFAULT 0,
+    halted     INTEGER NOT NULL DEFAULT 0,  -- its own step has failed: paused, and takes nothing in
     next_at    INTEGER,                  -- ms; NULL: never again
     last_slot  INTEGER,                  -- ms; no slot up to it is ever started again
     version    INTEGER NOT NULL DEFAULT 1,

@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) clock: Clock,
     pub(super) changes: watch::Sender<u64>,
+    /// See [`Schedules::schedule_news`](crate::store::Schedules::schedule_news).
+    pub(super) schedules: watch::Sender<u64>,
     pub(super) readers: Readers,
     /// Whether the writer has ended.
     pub(super) closed: watch::Sender<bool>,
@@ -54,6 +56,7 @@ impl Shared {
             clock: Clock::new(wall_clock_ms() + options.skew_ms()),
             options,
             changes: watch::Sender::new(0),
+            schedules: watch::Sender::new(0),
             readers: Readers::default(),
             closed: watch::Sender::new(false),
             locks: Mutex::default(),
@@ -118,6 +121,11 @@ impl Shared {
     /// Something was written that a worker should look at.
     pub(super) fn tick(&self) {
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// The worker of this process that steps schedules has something to look at.
+    pub(super) fn tell_schedules(&self) {
+        self.schedules.send_modify(|count| *count += 1);
     }
 
     /// A lock or a full disk holds this process up.

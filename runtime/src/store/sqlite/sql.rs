@@ -8,7 +8,7 @@
 //! follows from that: successors, the messages that move to them, what is left of inboxes.
 
 use super::tokens::sender_is_in;
-use super::{attempt, replies, stream, tokens};
+use super::{attempt, replies, reports, stream, tokens};
 use crate::store::decide::{Sections, parks_sql};
 use crate::store::message::{input_kinds, moving_kinds};
 use std::sync::Arc;
@@ -287,7 +287,7 @@ pub(super) fn text(sections: Sections, transaction: bool) -> Arc<str> {
         (Sections::ROWS, &[UPDATE_ROWS, CHECK_ROWS]),
         (Sections::FOLLOWED, &[INSERT_FOLLOWED, CHECK_FOLLOWED, MOVE]),
         (Sections::CLOSES, &[EMPTY_INBOXES]),
-        (Sections::REPORTS, &[INSERT_REPORTS]),
+        (Sections::REPORTS, &[INSERT_REPORTS, reports::INSERT_REPORTS]),
         (Sections::REPLIES, &replies::CHANGES),
         (Sections::MESSAGES, &[CONCERNED]),
         (Sections::REPORTS, &[CONCERNED_PARENTS]),

@@ -4,8 +4,10 @@
 use super::family::REPORT_ENDED;
 use super::find::{BY_ID, select};
 use super::join::{join, joined};
+use super::reports;
 use super::store::SqliteStore;
 use super::sweep::unpark;
+use crate::policy::IdConflictPolicy;
 use crate::status::ExecutionStatus;
 use crate::store::decide::{
     Found, OutsideEnd, StartDecision, TERMINATED_END, TOLD, end_columns, end_deletes, joins, remembered,
@@ -61,25 +63,7 @@ pub(super) async fn start(
 ) -> sqlx::Result<StartAnswer> {
     let (answer, _) = decide(connection, new).await?;
     if matches!(answer, StartAnswer::Started) {
-        let insert =
-            "INSERT INTO execution (id, workflow_id, run_id, request_id, type, queue, status, wake_at, input,
-            created_at, close_by, chain_by, context)
-            VALUES ($1, $2, $3, $4, $5, $6, 0, $9, $7, $8, $10, $11, $12)";
-        sqlx::query(insert)
-            .bind(new.id.0)
-            .bind(&new.workflow_id)
-            .bind(&new.run_id)
-            .bind(&new.request_id)
-            .bind(&new.workflow_type)
-            .bind(&new.queue)
-            .bind(&new.input)
-            .bind(new.created_at_ms)
-            .bind(new.due_at_ms())
-            .bind(new.terms.close_by_ms)
-            .bind(new.terms.chain_by_ms)
-            .bind(&new.terms.context)
-            .execute(&mut *connection)
-            .await?;
+        insert(connection, new).await?;
     }
     if let StartAnswer::Existing(open) = &answer
         && joins(new, open)
@@ -87,6 +71,32 @@ pub(super) async fn start(
         join(connection, new, open.id).await?;
     }
     Ok(answer)
+}
+
+/// Inserts it. Nothing is in its way.
+pub(super) async fn insert(connection: &mut SqliteConnection, new: &NewExecution) -> sqlx::Result<()> {
+    const INSERT: &str =
+        "INSERT INTO execution (id, workflow_id, run_id, request_id, type, queue, status, wake_at, input,
+        created_at, close_by, chain_by, context, schedule, slot)
+        VALUES ($1, $2, $3, $4, $5, $6, 0, $9, $7, $8, $10, $11, $12, $13, $14)";
+    sqlx::query(INSERT)
+        .bind(new.id.0)
+        .bind(&new.workflow_id)
+        .bind(&new.run_id)
+        .bind(&new.request_id)
+        .bind(&new.workflow_type)
+        .bind(&new.queue)
+        .bind(&new.input)
+        .bind(new.created_at_ms)
+        .bind(new.due_at_ms())
+        .bind(new.terms.close_by_ms)
+        .bind(new.terms.chain_by_ms)
+        .bind(&new.terms.context)
+        .bind(new.terms.scheduled.map(|scheduled| scheduled.number))
+        .bind(new.terms.scheduled.map(|scheduled| scheduled.slot_ms))
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// Ends an execution from outside. A request id that did so before is `Known`.
@@ -132,6 +142,7 @@ async fn end(connection: &mut SqliteConnection, end: OutsideEnd<'_>, owned: bool
     }
     let report = sqlx::query(REPORT_ENDED).bind(id).bind(TERMINATED_END).bind(end.at_ms);
     report.execute(&mut *connection).await?;
+    sqlx::query(reports::REPORT_ENDED).bind(id).bind(end.at_ms).execute(&mut *connection).await?;
     if owned {
         let tell = "INSERT INTO inbox (execution, kind, request_id, body, at) VALUES (?, ?, ?, ?, ?)";
         let tell = sqlx::query(tell).bind(id).bind(MessageKind::Terminated.code()).bind(TOLD);
@@ -155,7 +166,14 @@ async fn resume(connection: &mut SqliteConnection, id: ExecutionId, now: i64) ->
 
 impl Starts for SqliteStore {
     fn start(&self, new: NewExecution) -> StoreFuture<'_, StartAnswer> {
-        Box::pin(self.telling(move |c| Box::pin(async move { Ok(start(c, &new).await?) })))
+        let replaces = new.conflict == IdConflictPolicy::TerminateExisting;
+        Box::pin(async move {
+            let started = self.telling(move |c| Box::pin(async move { Ok(start(c, &new).await?) })).await?;
+            if replaces {
+                self.shared.tell_schedules();
+            }
+            Ok(started)
+        })
     }
 
     fn terminate(
@@ -165,9 +183,14 @@ impl Starts for SqliteStore {
         event: String,
     ) -> StoreFuture<'_, SendAnswer> {
         let now = self.shared.clock.now_ms();
-        Box::pin(self.telling(move |c| {
-            Box::pin(async move { Ok(terminate(c, execution, &request_id, &event, now).await?) })
-        }))
+        Box::pin(async move {
+            let ended = self.telling(move |c| {
+                Box::pin(async move { Ok(terminate(c, execution, &request_id, &event, now).await?) })
+            });
+            let answer = ended.await?;
+            self.shared.tell_schedules();
+            Ok(answer)
+        })
     }
 
     fn resume(&self, execution: ExecutionId) -> StoreFuture<'_, ResumeAnswer> {

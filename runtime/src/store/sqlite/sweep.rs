@@ -2,6 +2,7 @@
 //! parking one step.
 
 use super::limit::{TO_FORGET, forget};
+use super::reports;
 use super::store::SqliteStore;
 use crate::store::decide::{parkable_kinds, parking_statuses};
 use crate::store::{Orphans, SWEEP_AT_ONCE, StoreFuture, Sweep};
@@ -39,8 +40,14 @@ macro_rules! to_give_back {
 }
 
 /// Most sweeps find nothing, so a reader looks first: it holds up no commit.
-pub(super) const IS_WRONG: &str =
-    concat!("SELECT EXISTS (", to_park!(), ") OR EXISTS (", to_give_back!(), ")");
+pub(super) const IS_WRONG: &str = concat!(
+    "SELECT EXISTS (",
+    to_park!(),
+    ") OR EXISTS (",
+    to_give_back!(),
+    ") OR EXISTS (SELECT 1 FROM inbox WHERE execution < 0
+    AND NOT EXISTS (SELECT 1 FROM schedule s WHERE s.number = inbox.execution))"
+);
 
 /// `$1` the most.
 pub(super) const PARK: &str = concat!("UPDATE inbox SET parked = 1 WHERE id IN (", to_park!(), " LIMIT $1)");
@@ -71,6 +78,7 @@ impl Sweep for SqliteStore {
 
 async fn correct(connection: &mut SqliteConnection, now: i64) -> sqlx::Result<u64> {
     let mut most = forget(connection, now, SWEEP_AT_ONCE.cast_signed()).await?;
+    sqlx::query(reports::SWEEP).execute(&mut *connection).await?;
     for correct in [PARK, GIVE_BACK] {
         let correct = sqlx::query(correct).bind(SWEEP_AT_ONCE.cast_signed());
         most = correct.execute(&mut *connection).await?.rows_affected().max(most);
