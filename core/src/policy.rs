@@ -134,8 +134,8 @@ pub struct ActivityOptions {
     /// Whether a row keeps the heartbeats of attempts in the execution's owner. Set when it is scheduled: a later build
     /// may change the limit.
     pub keeps_heartbeats: bool,
-    /// What it asks of its task queue.
-    pub queueing: QueueOptions,
+    /// What it asks of its task queue; `None`: nothing. Boxed, since few calls ask.
+    pub queueing: Option<Box<QueueOptions>>,
 }
 
 /// The shortest time limit: the engine's resolution.
@@ -176,9 +176,19 @@ impl ActivityOptions {
         })
     }
 
+    /// What it asks of its task queue.
+    pub fn queue_options(&self) -> &QueueOptions {
+        self.queueing.as_deref().unwrap_or(&QueueOptions::NONE)
+    }
+
+    /// What it asks of its task queue, to be changed.
+    pub fn queue_options_mut(&mut self) -> &mut QueueOptions {
+        self.queueing.get_or_insert_default()
+    }
+
     /// Checks the name of the task queue, and what is asked of it.
     pub(crate) fn check(&self, activity: &str) -> Result<(), String> {
-        self.queueing.check(activity, self.task_queue.is_some())?;
+        self.queue_options().check(activity, self.task_queue.is_some())?;
         let Some(queue) = &self.task_queue else { return Ok(()) };
         if self.transactional {
             return Err(format!(

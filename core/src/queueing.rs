@@ -112,6 +112,14 @@ const MAX_KEY_CHARS: usize = 1_000;
 const MAX_WEIGHT: u32 = 1_000;
 
 impl QueueOptions {
+    /// A call that asks nothing.
+    pub(crate) const NONE: Self = Self {
+        priority: None,
+        limits: QueueLimits { most: None, rate: None, burst: None },
+        limit_key: None,
+        fair: None,
+    };
+
     /// What of it needs a task queue, in the words of the call.
     fn needs_queue(&self) -> Option<&'static str> {
         let QueueLimits { most, rate, burst } = self.limits;

@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::failure::{FailureKind, FailureRecord};
 use crate::outcome::Sel;
 use crate::payload::Payload;
+use crate::policy::Runs;
 use crate::policy::{ActivityOptions, CancellationType};
 use crate::primitive::activity::ActivityCall;
 use crate::state::Slot;

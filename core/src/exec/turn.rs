@@ -186,6 +186,7 @@ impl AttemptOutcome {
 
 /// An action to perform once the turn's append is durable.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "most are starts: a box would cost each of them an allocation")]
 pub enum Action {
     /// Run an attempt.
     Start(ActivityStart),

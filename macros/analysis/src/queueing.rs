@@ -60,7 +60,7 @@ impl QueueArgs {
     pub(crate) fn settings(&self, private: &Private) -> Vec<TokenStream> {
         let some = |field: &str, value: TokenStream| {
             let field = format_ident!("{}", field);
-            quote!(options.queueing.limits.#field = ::core::option::Option::Some(#value);)
+            quote!(options.queue_options_mut().limits.#field = ::core::option::Option::Some(#value);)
         };
         let most = self.most.iter().map(|(_, most)| some("most", most.clone()));
         let rate = self.rate.iter().map(|(_, Rate { count, per })| {
@@ -69,7 +69,7 @@ impl QueueArgs {
         });
         let burst = self.burst.iter().map(|(_, burst)| some("burst", burst.clone()));
         let priority = self.priority.iter().map(|variant| {
-            quote!(options.queueing.priority = ::core::option::Option::Some(#private::Priority::#variant);)
+            quote!(options.queue_options_mut().priority = ::core::option::Option::Some(#private::Priority::#variant);)
         });
         most.chain(rate).chain(burst).chain(priority).collect()
     }

@@ -59,6 +59,7 @@ impl ThreadHandle {
     }
 
     /// Sends a message. Returns the message if the thread is gone.
+    #[allow(clippy::result_large_err, reason = "what was not sent comes back, as from a channel")]
     pub(super) fn send(&self, message: Message) -> Result<(), Message> {
         if self.written_off.load(Ordering::Acquire) {
             return Err(message);

@@ -42,7 +42,7 @@ impl Registry {
 
     /// Notes the limits of an activity that is registered or mocked.
     pub(super) fn limits_of<D: ActivityDef>(&mut self) {
-        self.limits.insert(D::NAME, WorkerLimit::of(D::NAME, &D::options().queueing));
+        self.limits.insert(D::NAME, WorkerLimit::of(D::NAME, D::options().queue_options()));
     }
 
     /// The limits of its activities, in the order of their names.

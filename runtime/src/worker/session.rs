@@ -267,6 +267,7 @@ impl Session {
     }
 
     /// Sends to the thread that owns the execution. Returns the message if no thread does.
+    #[allow(clippy::result_large_err, reason = "what was not sent comes back, as from a channel")]
     pub(super) fn send(&self, execution: ExecutionId, message: Message) -> Result<(), Message> {
         match self.owner_thread(execution) {
             Some(thread) => thread.send(message),

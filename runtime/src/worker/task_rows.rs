@@ -191,7 +191,7 @@ fn new_task(start: &ActivityStart) -> NewTask {
         start_by_ms: until(run_at_ms, options.schedule_to_start),
         close_by_ms: until(*scheduled_at_ms, options.schedule_to_close),
         details: details.as_ref().map(|details| details.as_json().to_owned()),
-        place: Place::of(name, &options.queueing),
+        place: Place::of(name, options.queue_options()),
         queue,
     }
 }

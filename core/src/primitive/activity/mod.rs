@@ -116,21 +116,21 @@ impl<D: ActivityDef> ActivityCall<D> {
     /// Sets which tasks of the task queue go first. Needs a task queue (`AB0622`). Default: as the attribute says,
     /// `#[activity(task_queue = "stripe", priority = "high")]`; otherwise that of the workflow's start.
     pub fn priority(mut self, priority: Priority) -> Self {
-        self.options.queueing.priority = Some(priority);
+        self.options.queue_options_mut().priority = Some(priority);
         self
     }
 
     /// Lets the limits of the attribute (`most`, `rate`) count the calls of each key apart: 1 to 1,000 characters.
     /// Needs limits and a task queue (`AB0622`).
     pub fn limit_key(mut self, key: impl AsRef<str>) -> Self {
-        self.options.queueing.limit_key = Some(Arc::from(key.as_ref()));
+        self.options.queue_options_mut().limit_key = Some(Arc::from(key.as_ref()));
         self
     }
 
     /// Shares the task queue fairly: calls of one priority are served in turn by their keys, `weight` of a key (1 to
     /// 1,000) in each turn. A key has 1 to 1,000 characters. Needs a task queue (`AB0622`).
     pub fn fair(mut self, key: impl AsRef<str>, weight: u32) -> Self {
-        self.options.queueing.fair = Some((Arc::from(key.as_ref()), weight));
+        self.options.queue_options_mut().fair = Some((Arc::from(key.as_ref()), weight));
         self
     }
 
@@ -146,9 +146,11 @@ impl<D: ActivityDef> ActivityCall<D> {
             self.options.task_queue = Some(Arc::from(ctx.info().task_queue.as_str()));
         }
         self.options.check(D::NAME).map_err(CallError::Invalid)?;
-        let queueing = &mut self.options.queueing;
-        if self.options.task_queue.is_some() && queueing.priority.is_none() {
-            queueing.priority = ctx.info().priority;
+        if self.options.task_queue.is_some()
+            && self.options.queue_options().priority.is_none()
+            && let Some(priority) = ctx.info().priority
+        {
+            self.options.queue_options_mut().priority = Some(priority);
         }
         if ctx.tables.activities.borrow().len() >= MAX_OPEN_ACTIVITIES {
             let text = "2,000 activities of this execution are open: await some before scheduling more";

@@ -2,7 +2,7 @@
 
 use super::options::{Options, millis, options};
 use super::parts::Parts;
-use super::{Changed, IntoStart, ScheduleDescription};
+use super::{IntoStart, ScheduleDescription};
 use crate::client::{Client, Handle, UntypedHandle, WorkflowHandle};
 use crate::error::{Error, Result};
 use crate::store::{Action, AskedOf, ScheduleParts, ScheduleRow, StoreError};
@@ -140,9 +140,8 @@ impl<W: WorkflowHandle> Schedule<W> {
             let Options { spec, policy, remaining, note, .. } = options;
             let new = Box::new(ScheduleParts { spec, policy, action: action?, note, remaining });
             let asked = AskedOf::Change { version: row.version, new };
-            match self.client.ask_schedule(&self.id, asked).await? {
-                Ok(_) => return Ok(()),
-                Err(Changed) => {}
+            if self.client.ask_schedule(&self.id, asked).await?.is_ok() {
+                return Ok(());
             }
         }
         let message =
