@@ -3,7 +3,7 @@
 
 use super::claim::holds_lease;
 use super::limit;
-use super::locks::{Key, Mode};
+use super::locks::Mode;
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
 use super::store::MemoryStore;
