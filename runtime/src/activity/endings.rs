@@ -37,7 +37,8 @@ pub(super) fn handed_out(
     }
     let message = format!(
         "{}: activity `{name}` is completed later, but this attempt has no token: write \
-         `#[activity(complete_later)]`; a call that was scheduled before the word was written cannot be completed later",
+         `#[activity(complete_later)]`; a call that was scheduled before the word was written cannot be completed \
+         later",
         Code::ActivityToken
     );
     tracing::warn!(code = Code::ActivityToken.as_str(), activity = name, "{message}");
