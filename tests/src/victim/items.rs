@@ -40,6 +40,7 @@ pub(crate) async fn items(of: u64, ms: u64, far: bool) -> Result<u64, Failure> {
 }
 
 /// A worker of activities that are sent to it, and of no workflow.
+#[allow(dead_code, reason = "the victim runs it")]
 pub(crate) fn farm(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
     abide.worker(FARM).activities(Work::new(ledger)).activities(Items::new(ledger))
 }
