@@ -1,7 +1,7 @@
 //! An activity over many items that tells by heartbeats how far it is, and notes each item.
 
 use crate::ledger::Ledger;
-use crate::workflows::{FARM, Work};
+use crate::workflows::FARM;
 use abide::prelude::*;
 use std::path::Path;
 use std::time::Duration;
@@ -37,10 +37,4 @@ impl Items {
 pub(crate) async fn items(of: u64, ms: u64, far: bool) -> Result<u64, Failure> {
     let each = Items::each(of, ms);
     Ok(if far { each.task_queue(FARM).await? } else { each.await? })
-}
-
-/// A worker of activities that are sent to it, and of no workflow.
-#[allow(dead_code, reason = "the victim runs it")]
-pub(crate) fn farm(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
-    abide.worker(FARM).activities(Work::new(ledger)).activities(Items::new(ledger))
 }

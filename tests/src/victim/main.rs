@@ -43,13 +43,19 @@ async fn main() -> Result<(), Failure> {
             send(&abide, &folder, "out", 0).await;
         }
         "work" => work(&abide, &folder, workflows::worker, false).await?,
-        "farm" => work(&abide, &folder, items::farm, false).await?,
+        "farm" => work(&abide, &folder, farm, false).await?,
         "both" => work(&abide, &folder, workflows::worker, true).await?,
         "transact" => serve(transactions::worker(&abide, on_server), std::future::pending()).await?,
         other => return Err(Failure::new(format!("no role `{other}`"))),
     }
     abide.close().await?;
     Ok(())
+}
+
+/// A worker of activities that are sent to it, and of no workflow.
+fn farm(abide: &Abide, ledger: &Path) -> abide::WorkerBuilder {
+    let items = items::Items::new(ledger);
+    abide.worker(workflows::FARM).activities(workflows::Work::new(ledger)).activities(items)
 }
 
 /// Makes a worker that writes to this ledger.
