@@ -94,7 +94,7 @@ async fn one(what: String) -> Result<(), CallError> {
 }
 
 #[workflow]
-async fn parent(what: String) -> Result<(), CallError> {
+async fn parent(what: String) -> Result<(), Failure> {
     Ok(one(what).await?)
 }
 
