@@ -107,6 +107,7 @@
 //! attempts.
 
 pub(crate) mod blocking;
+mod complete;
 mod connection;
 pub(crate) mod context;
 mod endings;
@@ -124,9 +125,9 @@ mod waits;
 pub(crate) mod warn;
 
 pub use abide_core::{HeartbeatError, PublishError};
+pub use complete::complete_later;
 #[doc(hidden)]
 pub use connection::Lent;
 pub use connection::TransactionConnection;
 pub use context::{ActivityContext, context};
-pub use later::complete_later;
 pub use tokio_util::sync::CancellationToken;
