@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // tests
 
-use super::*;
 use crate::testing::TestEnv;
 use crate::{Calendar, Overlap, ScheduledEnd, Worker};
 use abide_core::flow::{info, sleep};
