@@ -324,7 +324,7 @@ async fn a_suspended_workflow_has_the_answer_when_it_is_resumed() {
     let run = db.client().start(Stuck::run()).await.unwrap();
     let token = desk.token(0).await;
     run.trip().await.unwrap();
-    assert!(!reason(run.result().await).code.is_empty());
+    assert!(!reason(run.result().await).code().is_empty());
     db.client().activity(Desk::ask, token).complete(Ok(4)).await.unwrap();
     run.terminate("its signal stays a mistake").await.unwrap();
     worker.shutdown().await.unwrap();

@@ -1,6 +1,5 @@
 //! Schedules on a clock that jumps: a year of nights, and each policy.
 
-use super::support::Log;
 use abide::prelude::*;
 use abide::testing::TestEnv;
 use abide::{ScheduledEnd, jiff::Timestamp};
