@@ -1,4 +1,4 @@
-//! What the holder of a token completes (PROTOCOL 77): the token as text, and the mark of an attempt whose body has said
+//! What the holder of a token completes (PROTOCOL 77): the token as text, and the mark of an attempt whose body said
 //! that it is completed later.
 
 use crate::store::TaskKey;

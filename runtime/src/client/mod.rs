@@ -23,6 +23,7 @@ mod schedule;
 mod serving;
 mod start;
 mod stream;
+mod submit;
 mod terms;
 mod time;
 mod update;

@@ -62,8 +62,7 @@ pub(super) fn append(
     let children = children::of(session, run, turn.births, turn.at_ms);
     let body = body_of(&turn.events);
     run.bytes += body.len() * 2;
-    let consumed = consumed(&origins);
-    let replies = updates::replies(run.id, &turn.updates, turn.at_ms);
+    let (consumed, replies) = (consumed(&origins), updates::replies(run.id, &turn.updates, turn.at_ms));
     let quiet = messages.is_empty() && replies.is_empty();
     let idle = row.is_none() && consumed.is_empty() && changes.is_empty() && quiet;
     let nothing = turn.events.is_empty() && turn.attempts.is_empty() && idle;

@@ -50,7 +50,7 @@ pub(super) async fn a_heartbeat_is_kept_in_its_row(lab: Lab) {
     assert_eq!(a.told(id).await, both);
     let times: Vec<_> = a.run(id).await.beats.iter().map(|row| row.at_ms).collect();
     assert_eq!(times, [Some(now); 2]);
-    // The answer carries the request to stop, to whoever runs it.
+    // The answer carries the request to stop, to the worker that runs it.
     assert!(matches!(a.change(id, 4, vec![TaskChange::Cancel(EventId(2))]).await, AppendOutcome::Done));
     assert_eq!(b.beat(vec![beat(taken.key, "6", now)]).await, [Beaten::Kept { cancel: true }]);
     assert_eq!(a.beat(Vec::new()).await, []);

@@ -74,7 +74,7 @@ async fn runs(process: &Process) -> Vec<ExecutionRow> {
     process.store.list(Filter { limit: 1_000, ..Filter::default() }).await.unwrap().rows
 }
 
-/// Claims the run and closes it; whoever it was reported to has the report.
+/// Claims the run and closes it. Its schedule has the report.
 async fn close(process: &Process, id: ExecutionId, kind: CloseKind) -> Append {
     while process.row(id).await.owner != Some(process.me) {
         process.claim().await;

@@ -4,6 +4,7 @@
 //! another build; suspects by themselves. A row that another claim has locked is skipped, so claims never
 //! wait for each other.
 
+use super::held::holds_lease;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};
@@ -12,7 +13,7 @@ use super::tables::{Execution, Tables};
 use crate::status::ExecutionStatus;
 use crate::store::owner::SUSPECT_FROM;
 use crate::store::{Claim, Claimed, ExecutionRow, StoreError};
-use abide_core::{ExecutionId, Incarnation};
+use abide_core::ExecutionId;
 use std::collections::BTreeMap;
 
 /// One queue's share of a claim.
@@ -245,9 +246,4 @@ pub(super) async fn claim_offered(
     }
     session.run(|st| rows.iter().try_for_each(|row| unpark(st, row.id))).await?;
     Ok(rows)
-}
-
-/// Whether an incarnation's lease is there.
-pub(super) async fn holds_lease(session: &mut Session, owner: Incarnation) -> Result<bool, Failure> {
-    session.run(|st| Ok(st.tables.leases.contains_key(&owner))).await
 }

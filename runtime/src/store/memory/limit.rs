@@ -1,7 +1,7 @@
 //! Claims in a task queue with limits or keys, and the limits themselves (PROTOCOL 78, 79). The statements of
 //! `postgres/limit.rs`.
 
-use super::claim::holds_lease;
+use super::held::holds_lease;
 use super::locks::{Key, Mode};
 use super::session::{Failure, Session};
 use super::statement::{Looked, Statement};

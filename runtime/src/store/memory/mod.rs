@@ -30,6 +30,7 @@ mod find;
 mod followed;
 mod guard;
 mod handed;
+mod held;
 mod join;
 mod journal;
 mod lease;

@@ -1,7 +1,7 @@
 //! Tasks: attempts that run in another process, and the rows that arbitrate them (PROTOCOL 22). The
 //! statements of `postgres/task.rs`.
 
-use super::claim::holds_lease;
+use super::held::holds_lease;
 use super::limit;
 use super::locks::Mode;
 use super::session::{Failure, Session};

@@ -6,6 +6,7 @@
 //! out unless asked for, and then come one at a time. A row that another claims at this moment is passed over
 //! (`SKIP LOCKED`), so claims never wait for each other.
 
+use super::held::holds_lease;
 use super::rows::signed;
 use super::shared::Shared;
 use super::sweep::unpark;
@@ -244,14 +245,4 @@ async fn some(
         .bind(signed(crashes));
     let rows = query.fetch_all(connection).await?;
     Ok(all(&rows, execution)?)
-}
-
-/// Whether an incarnation's lease is there.
-pub(super) async fn holds_lease(
-    connection: &mut PgConnection,
-    shared: &Shared,
-    worker: i64,
-) -> sqlx::Result<bool> {
-    const QUERY: &str = "SELECT EXISTS (SELECT FROM {s}.lease WHERE worker = $1)";
-    sqlx::query_scalar(shared.sql.of(QUERY)).bind(worker).fetch_one(connection).await
 }

@@ -4,13 +4,13 @@
 //! counts what runs by a *second* statement: the first one's snapshot is older than its locks. What may begin is
 //! decided in [`pick`].
 
-use super::claim::holds_lease;
+use super::held::fenced;
 use super::rows::number;
 use super::shared::Shared;
 use crate::store::decide::{Candidate, CandidateTask, GROUPS_AT_ONCE, LimitRow, Rooms, pick};
 use crate::store::row;
-use crate::store::{ClaimedTasks, QueueTurn, StoreError, TaskClaim, Trouble, WorkerLimit};
-use abide_core::{EventId, ExecutionId, Incarnation};
+use crate::store::{ClaimedTasks, QueueTurn, TaskClaim, Trouble, WorkerLimit};
+use abide_core::{EventId, ExecutionId};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
@@ -268,19 +268,6 @@ pub(super) async fn claim(
     fenced(connection, shared, claim.owner, tasks.is_empty()).await?;
     let (turn, next_due_ms, soon) = (picked.turn, picked.next_due_ms, picked.soon);
     Ok((ClaimedTasks { tasks, next_due_ms, turn, soon }, is_keyed))
-}
-
-/// A claim that took nothing says whether it may take something.
-pub(super) async fn fenced(
-    connection: &mut PgConnection,
-    shared: &Shared,
-    owner: Incarnation,
-    took_nothing: bool,
-) -> Result<(), Trouble> {
-    match took_nothing && !holds_lease(connection, shared, owner.0).await? {
-        true => Err(Trouble::Refused(StoreError::Fenced)),
-        false => Ok(()),
-    }
 }
 
 pub(super) const LIMITED: &str = "SELECT key FROM {s}.queue_limit WHERE queue = $1 AND key = activity";

@@ -11,6 +11,7 @@
 mod alone;
 mod attempt;
 mod batch;
+mod beats;
 mod call;
 mod children;
 mod claim;
@@ -24,6 +25,7 @@ mod find;
 mod followed;
 mod guard;
 mod handed;
+mod held;
 mod join;
 mod journal;
 mod keys;

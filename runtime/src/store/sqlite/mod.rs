@@ -8,6 +8,7 @@
 
 mod attempt;
 mod batch;
+mod beats;
 mod call;
 mod claim;
 mod commit;

@@ -73,7 +73,8 @@ WITH n AS MATERIALIZED (SELECT t.rowid AS id, x.value AS v FROM json_each($13) x
 UPDATE task SET attempt = n.v->>2, queue = n.v->>3, name = n.v->>4,
     input = CAST(substr($2, n.v->>5, n.v->>6) AS TEXT), limits = n.v->>7, run_at = n.v->>8, start_by = n.v->>9,
     close_by = n.v->>10, details = coalesce(CAST(substr($2, n.v->>11, n.v->>12) AS TEXT), details), owner = NULL,
-    cancel = 0, handed = 0, nonce = random(), limit_key = n.v->>14, priority = n.v->>15, fair_key = n.v->>16, weight = n.v->>17
+    cancel = 0, handed = 0, nonce = random(), limit_key = n.v->>14, priority = n.v->>15, fair_key = n.v->>16,
+    weight = n.v->>17
 FROM n WHERE task.rowid = n.id",
     concat!(
         "

@@ -3,6 +3,7 @@
 //!
 //! The comparison with what a server says is in that folder. An operation is named as there.
 
+mod attempts;
 mod family;
 mod limited;
 
@@ -216,22 +217,7 @@ impl Stage {
                 Ok(of(told == SendAnswer::Sent))
             }
             "Resume" => Ok(of(start::resume(session, self.suspended, now).await?.0 == ResumeAnswer::Resumed)),
-            "Beat" => self.tell(session).await,
-            "Finish" => match session.run(|st| task::finish(st, self.other, self.remote, "{}")).await? {
-                Ended::Fenced => Ok(refused(Kind::Fenced)),
-                ended => Ok(of(matches!(ended, Ended::By(..)))),
-            },
-            "HandOut" => {
-                let out = HandOut { key: self.remote, end_in_ms: None, beat_in_ms: None, details: None };
-                match session.run(|st| handed::hand_out(st, self.other, &out)).await? {
-                    None => Ok(refused(Kind::Fenced)),
-                    Some(handed) => Ok(of(handed)),
-                }
-            }
-            "CompleteByToken" => {
-                let ended = session.run(|st| handed::end(st, self.remote, "{}")).await?;
-                Ok(of(ended.is_some()))
-            }
+            "Beat" | "Finish" | "HandOut" | "CompleteByToken" => self.attempts(session, op).await,
             "Publish" => {
                 let (owned, items) = (self.owned, [item(Some(1))]);
                 match session.run(|st| stream::publish(st, me, owned, &items)).await? {
@@ -265,16 +251,6 @@ impl Stage {
             _ => ends::claim_ends(session, owner, (now, 10)).await?.runs.is_empty(),
         };
         Ok(of(!none))
-    }
-
-    /// A heartbeat of the attempt that the owner runs.
-    async fn tell(&self, session: &mut Session) -> Result<String, Failure> {
-        let key = TaskKey { execution: self.owned, activity: LOCAL, attempt: 1, nonce: 0 };
-        let told = [Beat { key, details: "7".to_owned(), at_ms: 1 }];
-        match session.run(|st| task::beat(st, self.process.me, &told)).await? {
-            None => Ok(refused(Kind::Fenced)),
-            Some(kept) => Ok(of(!kept.is_empty())),
-        }
     }
 
     async fn append(&self, session: &mut Session, op: &str, side: usize) -> Result<String, Failure> {

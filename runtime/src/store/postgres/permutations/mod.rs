@@ -5,6 +5,7 @@
 //! The resulting rows must keep the rules, whatever each was answered. `ops` has the operations as production
 //! code runs them, `scene` the rows that they find, `rules` what must hold.
 
+mod attempts;
 mod claims;
 mod family;
 mod guarded;

@@ -1,5 +1,6 @@
 //! The operations, each by the statements that production code sends, in a transaction that the test ends.
 
+use super::attempts::attempt_of;
 use super::claims::{claim_of, expire};
 use super::family::{close_of_family, slice};
 use super::guarded::{bear, close, signal_by_name, start_owned};
@@ -9,14 +10,13 @@ use crate::store::failure::Kind;
 use crate::store::postgres::batch::{Batch, write_batch};
 use crate::store::postgres::failure::kind;
 use crate::store::postgres::stream::publish;
-use crate::store::postgres::task::{beat, finish};
-use crate::store::postgres::{control, handed, lease, message, start, transaction};
+use crate::store::postgres::{control, lease, message, start};
 use crate::store::{
-    Append, AttemptChange, AttemptRow, Beat, Beaten, HandOut, MessageKind, NewItem, NewMessage, ResumeAnswer,
-    RowChange, SendAnswer, StartAnswer, StoreError, TaskChange, TaskKey,
+    Append, AttemptChange, AttemptRow, MessageKind, NewItem, NewMessage, ResumeAnswer, RowChange, SendAnswer,
+    StartAnswer, StoreError, TaskChange,
 };
 use abide_core::EventId;
-use sqlx::{Executor, PgConnection, Row};
+use sqlx::{Executor, PgConnection};
 
 /// An operation of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,12 +251,6 @@ impl Op {
                 let (answer, _) = start::resume(connection, shared, scene.suspended, now).await?;
                 Ok(Told::of(answer == ResumeAnswer::Resumed))
             }
-            Self::Complete => complete(scene, connection).await,
-            Self::Beat => tell(scene, connection).await,
-            Self::Finish => {
-                let ended = finish(connection, shared, scene.other, scene.remote, "{}").await?;
-                Ok(Told::of(ended.is_some()))
-            }
             Self::CloseChild | Self::CloseParent | Self::CloseNext => {
                 close_of_family(self, scene, connection).await
             }
@@ -267,12 +261,8 @@ impl Op {
             | Self::LimitedClaim
             | Self::EndByTimeout
             | Self::EndByMessage => claim_of(self, scene, connection, side).await,
-            Self::HandOut => {
-                let out = HandOut { key: scene.remote, end_in_ms: None, beat_in_ms: None, details: None };
-                Ok(Told::of(handed::hand_out(connection, shared, scene.other, out).await?))
-            }
-            Self::CompleteByToken => {
-                Ok(Told::of(handed::end(connection, shared, scene.remote, "{}").await?.is_some()))
+            Self::Complete | Self::Beat | Self::Finish | Self::HandOut | Self::CompleteByToken => {
+                attempt_of(self, scene, connection).await
             }
             Self::Expire => expire(scene, connection).await,
             Self::Publish => {
@@ -335,31 +325,6 @@ impl Op {
         let (answer, _) = message::send(connection, &scene.shared, &message).await?;
         Ok(Told::of(answer == SendAnswer::Sent))
     }
-}
-
-/// The end of a transactional attempt. A refusal rolls the user's rows back.
-async fn complete(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
-    let row = sqlx::query(scene.shared.sql.of(transaction::COMPLETE))
-        .bind(scene.owner.0)
-        .bind(scene.owned.0)
-        .bind(LOCAL.0 as i64)
-        .bind(1_i32)
-        .bind("{}")
-        .fetch_one(connection)
-        .await?;
-    match (row.get::<i64, _>(0), row.get::<i64, _>(1)) {
-        (0, _) => Ok(Told::Refused(Kind::Fenced)),
-        (_, 0) => Ok(Told::Refused(Kind::Conflict)),
-        _ => Ok(Told::Done),
-    }
-}
-
-/// A heartbeat of the attempt that the owner runs.
-async fn tell(scene: &Scene, connection: &mut PgConnection) -> Result<Told, Trouble> {
-    let key = TaskKey { execution: scene.owned, activity: LOCAL, attempt: 1, nonce: 0 };
-    let told = Beat { key, details: "7".to_owned(), at_ms: 1 };
-    let answer = beat(connection, &scene.shared, scene.owner, &[told]).await?;
-    Ok(Told::of(matches!(answer[0], Beaten::Kept { .. })))
 }
 
 /// What a turn or an attempt publishes.

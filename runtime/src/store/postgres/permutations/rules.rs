@@ -210,7 +210,8 @@ fn claims_are_exclusive(scene: &Scene, ended: &[Ended; 2], claimed: &[i64], what
 
 /// One at most runs under the limit, and one does if a claim was let.
 async fn no_more_run_than_may(scene: &Scene, ended: &[Ended; 2], status: i64, what: &str) {
-    let running = "SELECT count(*) FROM {s}.task WHERE execution = $1 AND limit_key <> '' AND (owner IS NOT NULL OR handed)";
+    let running = "SELECT count(*) FROM {s}.task
+        WHERE execution = $1 AND limit_key <> '' AND (owner IS NOT NULL OR handed)";
     let running = scene.number(running, &[scene.owned.0]).await;
     let claimed = ended.iter().filter(|e| e.op == Op::LimitedClaim && e.committed && e.told == Told::Done);
     let claimed = claimed.count() as i64;
