@@ -207,8 +207,10 @@ async fn the_past_is_filled() {
     let ids = recent(&daily).await;
     let slots: Vec<&str> = ids.iter().map(|id| &id[.."d-2026-01-02T00:00:00Z".len()]).collect();
     assert_eq!(slots, ["d-2026-01-02T00:00:00Z", "d-2026-01-03T00:00:00Z", "d-2026-01-04T00:00:00Z"]);
-    let refused =
-        daily.backfill(*past.start()..=at("2026-02-01T00:00:00Z"), Overlap::Skip).await.unwrap_err();
+    let refused = daily
+        .backfill(at("2026-02-01T00:00:00Z")..=at("2026-02-02T00:00:00Z"), Overlap::Skip)
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), "AB0425", "{refused}");
     worker.shutdown().await.unwrap();
 }

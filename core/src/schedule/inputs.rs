@@ -30,7 +30,7 @@ pub enum Input {
         request_id: String,
         /// The earliest slot, in Unix milliseconds.
         from_ms: i64,
-        /// The latest slot, in Unix milliseconds: not later than now.
+        /// The latest slot, in Unix milliseconds; slots later than now are left out.
         to_ms: i64,
         /// What happens while a run is open. `None`: what the schedule's policy says.
         overlap: Option<Overlap>,

@@ -57,7 +57,9 @@ fn a_backfill_starts_the_slots_of_a_past_time() {
     assert_eq!(step.starts[0].workflow_id, "s-1970-01-01T00:01:00Z-b");
     assert_eq!((step.last_slot_ms, step.next_at_ms), (DAY, Some(DAY + MINUTE)));
     assert_eq!((step.answers[0].outcome.clone(), step.state.backfills.len()), (Outcome::Waits, 0));
-    for (from, to) in [(0, DAY + 2), (2, 1)] {
+    let step = schedule.go(vec![backfill(DAY, DAY + 2 * MINUTE, Overlap::AllowAll)], DAY + 1);
+    assert_eq!(started(&step), [DAY], "later slots come by themselves");
+    for (from, to) in [(DAY + 2, DAY + 3), (2, 1)] {
         let step = schedule.go(vec![backfill(from, to, Overlap::AllowAll)], DAY + 1);
         assert!(matches!(&step.answers[0].outcome, Outcome::Refused(_)), "{from} to {to}");
         assert_eq!((step.starts.len(), step.state.backfills.len()), (0, 0));

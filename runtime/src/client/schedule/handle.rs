@@ -61,8 +61,8 @@ impl<W: WorkflowHandle> Schedule<W> {
         Ok(Handle::new(UntypedHandle::of_run(client, &run.workflow_id, run.execution, &run.run_id)))
     }
 
-    /// Starts runs for the slots of a time in the past, also of a paused schedule. The end is not later than now
-    /// (`AB0425`). The workflow ids of the runs are `<schedule>-<slot>-<request>`, so that slots that have had a run
+    /// Starts runs for the slots of a time in the past, also of a paused schedule. It ends now at the latest: later
+    /// slots come by themselves. The workflow ids of the runs are `<schedule>-<slot>-<request>`, so that slots that have had a run
     /// get another. `overlap` says what its slots do while a run is open.
     ///
     /// ```
@@ -78,8 +78,8 @@ impl<W: WorkflowHandle> Schedule<W> {
     /// ```
     ///
     /// # Errors
-    /// `AB0423` if there is no such schedule; `AB0425` if it is refused: its end is later than now, or the schedule has
-    /// 100 backfills that are not through.
+    /// `AB0423` if there is no such schedule; `AB0425` if it is refused: it begins after its end or later than now, or the
+    /// schedule has 100 backfills that are not through.
     pub async fn backfill(&self, slots: RangeInclusive<Timestamp>, overlap: Overlap) -> Result<()> {
         let request_id = self.client.abide.host().fresh_id();
         let (from_ms, to_ms) = (slots.start().as_millisecond(), slots.end().as_millisecond());
