@@ -266,7 +266,7 @@ async fn the_limits_of_keys_that_were_not_used_for_an_hour_are_forgotten() {
     let mut dba = connect(&url).await;
     let rows = "INSERT INTO abide.queue_limit VALUES ('sw', 'a', 'a', 1, NULL, 1, 1, 1),
         ('sw', 'a/old', 'a', 1, NULL, 1, 1, 1), ('sw', 'a/new', 'a', 1, NULL, 1, 1, 4000000000000),
-        ('sw', 'a/poor', 'a', 1, 1e-9, 1, 0, 1)";
+        ('sw', 'a/poor', 'a', 1, 1e-12, 1, 0, 1)";
     dba.execute(sqlx::raw_sql(rows)).await.unwrap();
     assert_eq!(crate::store::Sweep::sweep(&store).await.unwrap(), 1);
     let left = "SELECT key FROM abide.queue_limit WHERE queue = 'sw' ORDER BY key";

@@ -377,7 +377,7 @@ async fn the_limits_of_keys_that_were_not_used_for_an_hour_are_forgotten() {
     let process = lab.process().await;
     let mut connection = stranger(&lab).await;
     let rows = "INSERT INTO queue_limit VALUES ('q', 'a', 'a', 1, NULL, 1, 1, 1), ('q', 'a/old', 'a', 1, NULL, 1, 1, 1),
-        ('q', 'a/new', 'a', 1, NULL, 1, 1, 4000000000000), ('q', 'a/poor', 'a', 1, 1e-9, 1, 0, 1)";
+        ('q', 'a/new', 'a', 1, NULL, 1, 1, 4000000000000), ('q', 'a/poor', 'a', 1, 1e-12, 1, 0, 1)";
     connection.execute(rows).await.unwrap();
     assert_eq!(process.store.sweep().await.unwrap(), 1);
     let left = sqlx::query_scalar("SELECT key FROM queue_limit ORDER BY key").fetch_all(&mut connection);
