@@ -359,8 +359,8 @@ async fn all_heartbeats_of_a_second_are_one_commit() {
     })
     .await;
     let commits = db.abide.metrics().commits - begun.1;
-    // One a second, and what the worker does beside: it renews its lease every two seconds.
-    let allowed = 2 * begun.0.elapsed().as_secs() + 4;
+    // One a second, and what the worker writes beside: leases, the last starts. Not one for each of 20,000.
+    let allowed = 10 * (begun.0.elapsed().as_secs() + 1);
     assert!(commits <= allowed, "{commits} commits in {:?}", begun.0.elapsed());
     counter.open();
     run.result().await.unwrap();

@@ -62,8 +62,8 @@ impl<W: WorkflowHandle> Schedule<W> {
     }
 
     /// Starts runs for the slots of a time in the past, also of a paused schedule. It ends now at the latest: later
-    /// slots come by themselves. The workflow ids of the runs are `<schedule>-<slot>-<request>`, so that slots that have had a run
-    /// get another. `overlap` says what its slots do while a run is open.
+    /// slots come by themselves. The workflow ids of the runs are `<schedule>-<slot>-<request>`, so that slots that have
+    /// had a run get another. `overlap` says what its slots do while a run is open.
     ///
     /// ```
     /// # use abide::prelude::*;
@@ -78,8 +78,8 @@ impl<W: WorkflowHandle> Schedule<W> {
     /// ```
     ///
     /// # Errors
-    /// `AB0423` if there is no such schedule; `AB0425` if it is refused: it begins after its end or later than now, or the
-    /// schedule has 100 backfills that are not through.
+    /// `AB0423` if there is no such schedule; `AB0425` if it is refused: it begins after its end or later than now, or
+    /// the schedule has 100 backfills that are not through.
     pub async fn backfill(&self, slots: RangeInclusive<Timestamp>, overlap: Overlap) -> Result<()> {
         let request_id = self.client.abide.host().fresh_id();
         let (from_ms, to_ms) = (slots.start().as_millisecond(), slots.end().as_millisecond());
