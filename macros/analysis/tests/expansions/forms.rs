@@ -70,9 +70,9 @@ fn activity_with_limits() {
         "async fn charge(cents: u32) -> u32 { cents }",
     ));
     for setting in [
-        "limits.most = ::core::option::Option::Some(MOST)",
+        "limits.most = core::option::Option::Some(MOST",
         "Rate::per_minute(100u32)",
-        "limits.burst = ::core::option::Option::Some(20)",
+        "limits.burst = core::option::Option::Some(20",
         "Priority::High",
     ] {
         let packed = |text: &str| text.split_whitespace().collect::<String>();
