@@ -101,10 +101,11 @@ mod list {
         IgnoreUnknown "ignore-unknown" Simulation { from: 411, runs: 50 },
             "A turn whose outcome is unknown is taken for durable.";
         ChangeWithoutRev "change-without-rev"
-            Test("store::conformance::on_memory::revisions::a_release_sent_twice_frees_nothing_that_was_claimed_since"),
+            Test("store::conformance::suite::on_memory::revisions::\
+                a_release_sent_twice_frees_nothing_that_was_claimed_since"),
             "The change of a row does not look at its revision (once a bug).";
         AnswerRefusalsOnly "answer-refusals-only"
-            Test("store::conformance::on_memory::dispatches::each_message_to_a_workflow_is_answered"),
+            Test("store::conformance::suite::on_memory::dispatches::each_message_to_a_workflow_is_answered"),
             "A message to another workflow is answered only where it is refused.";
         OneKeyOfSender "one-key-of-sender" Simulation { from: 1, runs: 50 },
             "All messages of a run to other workflows have one key.";
@@ -112,10 +113,10 @@ mod list {
             Test("store::postgres::lock_tests::a_receiver_that_is_locked_is_not_taken_for_none"),
             "A receiver that another session has locked is taken for one that is not running.";
         ForgetOrphans "forget-orphans"
-            Test("store::conformance::on_memory::orphans::close_policies_are_sent_to_open_children_in_slices"),
+            Test("store::conformance::suite::on_memory::orphans::close_policies_are_sent_to_open_children_in_slices"),
             "A close does not note that children are still to be told.";
         ClearOrphansEarly "clear-orphans-early"
-            Test("store::conformance::on_memory::orphans::close_policies_are_sent_to_open_children_in_slices"),
+            Test("store::conformance::suite::on_memory::orphans::close_policies_are_sent_to_open_children_in_slices"),
             "The note that children are still to be told is taken away before all are.";
         ForgetRequestIds "forget-request-ids" Simulation { from: 15, runs: 50 },
             "A message is taken in again under a request id that history has.";
@@ -128,13 +129,13 @@ mod list {
         ForgetFailed "forget-failed" Simulation { from: 1, runs: 50 },
             "A load does not bring the failed attempts that are kept.";
         KeepFailed "keep-failed"
-            Test("store::conformance::on_memory::attempts::a_close_and_a_terminate_leave_no_failed_attempt"),
+            Test("store::conformance::suite::on_memory::attempts::a_close_and_a_terminate_leave_no_failed_attempt"),
             "A close leaves failed attempts behind.";
         UnsuspendByEnd "unsuspend-by-end"
-            Test("store::conformance::on_memory::ends::a_claim_for_an_end_changes_nothing_but_the_owner"),
+            Test("store::conformance::suite::on_memory::ends::a_claim_for_an_end_changes_nothing_but_the_owner"),
             "A claim that is to end a suspended run lets it run.";
         TerminateDrained "terminate-drained"
-            Test("store::conformance::on_memory::closes::a_discarded_close_passes_what_is_unread"),
+            Test("store::conformance::suite::on_memory::closes::a_discarded_close_passes_what_is_unread"),
             "An end without code is refused while a message is unread.";
         CompensateForwards "compensate-forwards" Simulation { from: 18, runs: 50 },
             "Compensations run in the order in which they were registered.";
@@ -156,7 +157,8 @@ mod list {
             Test("worker::thread::tests::a_start_of_what_lives_here_already_changes_nothing"),
             "A start that is asked again takes the place of the execution that lives here (once a bug).";
         KnownIsOwned "known-is-owned"
-            Test("store::conformance::on_memory::starts::a_start_that_is_in_unowned_is_not_taken_for_an_owned_one"),
+            Test("store::conformance::suite::on_memory::starts::\
+                a_start_that_is_in_unowned_is_not_taken_for_an_owned_one"),
             "A start whose row is there counts as this worker's own (once a bug).";
         LeaveDirty "leave-dirty" Test("worker::rounds::tests::what_a_load_makes_is_taken_in_by_the_same_round"),
             "What an execution has to do at once waits till its thread is woken (once a bug).";
@@ -167,7 +169,8 @@ mod list {
         QueryBrokenOff "query-broken-off" Simulation { from: 41, runs: 50 },
             "A query is answered from a replay that broke off (once a bug).";
         TakeAnyTry "take-any-try"
-            Test("store::conformance::on_memory::starts::a_start_that_an_earlier_try_has_put_there_is_not_this_one"),
+            Test("store::conformance::suite::on_memory::starts::\
+                a_start_that_an_earlier_try_has_put_there_is_not_this_one"),
             "A start that an earlier try has put there counts as made by this one (once a bug).";
         AnswerBeyond "answer-beyond" Simulation { from: 182617701548061, runs: 50 },
             "A query is answered from a replay that went on beyond the history (once a bug).";
@@ -178,24 +181,24 @@ mod list {
         ReviveWithoutRow "revive-without-row" Test("worker::thread::tests::what_the_row_gives_to_another_is_let_go"),
             "After an unknown answer the row is not looked at (once a bug).";
         GrepKnown "grep-known"
-            Test("store::conformance::on_memory::messages::a_closed_run_knows_a_request_by_its_events"),
+            Test("store::conformance::suite::on_memory::messages::a_closed_run_knows_a_request_by_its_events"),
             "Whether a closed run knows a request is decided by a search in text (once a bug).";
         KeysBeforeRows "keys-before-rows" Test("store::postgres::lock_tests::a_turn_has_its_row_before_its_key"),
             "A batch takes keys of the journal before it has its rows (once a bug).";
         CloseWithSend "close-with-send"
-            Test("store::conformance::on_memory::messages::a_close_never_passes_a_message_of_its_own_batch"),
+            Test("store::conformance::suite::on_memory::messages::a_close_never_passes_a_message_of_its_own_batch"),
             "A batch closes a run that another append of it sends a message to.";
         MoveNothing "move-nothing"
-            Test("store::conformance::on_memory::chains::unread_messages_move_in_their_order"),
+            Test("store::conformance::suite::on_memory::chains::unread_messages_move_in_their_order"),
             "What a run has not taken in is lost when it is handed on.";
         MoveAttempts "move-attempts"
-            Test("store::conformance::on_memory::chains::outcomes_and_what_was_taken_in_do_not_move"),
+            Test("store::conformance::suite::on_memory::chains::outcomes_and_what_was_taken_in_do_not_move"),
             "The outcome of an attempt moves to the next run of a chain.";
         ForgetJoined "forget-joined"
-            Test("store::conformance::on_memory::with_start::a_start_that_is_tried_again_delivers_once"),
+            Test("store::conformance::suite::on_memory::with_start::a_start_that_is_tried_again_delivers_once"),
             "It is forgotten which run has the messages of a start.";
         SkipNameLock "skip-name-lock"
-            Test("store::conformance::on_memory::chains::a_run_is_handed_on_under_the_lock_of_its_name"),
+            Test("store::conformance::suite::on_memory::chains::a_run_is_handed_on_under_the_lock_of_its_name"),
             "A run is handed on without the lock of its workflow id.";
         RetryNonRetryable "retry-non-retryable"
             Test("worker::successor::tests::an_error_that_no_retry_can_fix_ends_the_chain"),
@@ -239,7 +242,7 @@ mod list {
         FireWithoutLastSlot "fire-without-last-slot" Test("schedule_tests::a_slot_is_started_once"),
             "A schedule does not note which slots it has started.";
         KeepDetailsOfNone "keep-details-of-none"
-            Test("store::conformance::on_memory::beats::the_next_attempt_keeps_what_it_brings_nothing_for"),
+            Test("store::conformance::suite::on_memory::beats::the_next_attempt_keeps_what_it_brings_nothing_for"),
             "An attempt that brings no details of a heartbeat loses those of its row.";
         SkipFence "skip-fence" Permutations,
             "A batch is written without its lease.";
