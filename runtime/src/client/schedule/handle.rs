@@ -62,8 +62,8 @@ impl<W: WorkflowHandle> Schedule<W> {
     }
 
     /// Starts runs for the slots of a time in the past, also of a paused schedule. It ends now at the latest: later
-    /// slots come by themselves. The workflow ids of the runs are `<schedule>-<slot>-<request>`, so that slots that have
-    /// had a run get another. `overlap` says what its slots do while a run is open.
+    /// slots come by themselves. The workflow ids of the runs are `<schedule>-<slot>-<request>`, so that slots that
+    /// have had a run get another. `overlap` says what its slots do while a run is open.
     ///
     /// ```
     /// # use abide::prelude::*;
