@@ -65,8 +65,10 @@ pub(crate) use dispatch::{Address, AnswerBody, Dispatch, answer_id, answered_by}
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use error::Trouble;
 pub(crate) use error::{StoreError, StoreFuture};
+#[cfg(feature = "testing")]
+pub(crate) use execution::Scheduled;
 pub(crate) use execution::{
-    ExecutionRow, NewExecution, ResumeAnswer, Scheduled, StartAnswer, Starts, Suspension, Terms,
+    ExecutionRow, NewExecution, ResumeAnswer, StartAnswer, Starts, Suspension, Terms,
 };
 pub(crate) use find::{Filter, Find, Lookup, Page};
 pub(crate) use handed::{HandOut, Handed, TokenBeat};

@@ -7,7 +7,9 @@ use super::journal::StoredTurn;
 use super::message::{InboxRow, MessageKind};
 use super::schedule::ScheduleRow;
 use super::stream::StreamRow;
-use super::task::{BeatRow, OwnedTask, Task, TaskKey};
+#[cfg(feature = "sqlite")]
+use super::task::BeatRow;
+use super::task::{OwnedTask, Task, TaskKey};
 use crate::status::ExecutionStatus;
 use abide_core::{EventId, ExecutionId, Incarnation};
 use sqlx::{Result, Row};
@@ -160,6 +162,7 @@ pub(crate) fn task(row: &impl Columns) -> Result<Task> {
 }
 
 /// `activity, details, beat_at`.
+#[cfg(feature = "sqlite")] // Postgres reads them with the run's other rows
 pub(crate) fn beat(row: &impl Columns) -> Result<BeatRow> {
     Ok(BeatRow { activity: event(row, 0)?, details: row.text(1)?, at_ms: row.maybe_bigint(2)? })
 }

@@ -153,6 +153,7 @@ pub(crate) struct ClaimedTasks {
 }
 
 impl TaskClaim {
+    #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite claims in one transaction
     /// What is left to claim.
     pub(crate) fn rest(&self, claimed: &ClaimedTasks) -> Self {
         let taken = u32::try_from(claimed.tasks.len()).unwrap_or(u32::MAX);
@@ -161,6 +162,7 @@ impl TaskClaim {
 }
 
 impl ClaimedTasks {
+    #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite claims in one transaction
     /// And of another queue.
     pub(crate) fn add(&mut self, more: Self) {
         self.tasks.extend(more.tasks);
@@ -198,6 +200,7 @@ pub(crate) enum Beaten {
         /// The workflow asks the attempt to stop.
         cancel: bool,
     },
+    #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite has one writer
     /// Another session has its row. Write it again.
     Locked,
     /// It has no row any more: the attempt was decided otherwise.

@@ -33,6 +33,8 @@ pub(crate) enum Birth {
     /// A run has, or had, its workflow id.
     Taken,
     /// Another session holds the lock of its workflow id.
+    #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))]
+    // SQLite has one writer
     Held,
 }
 

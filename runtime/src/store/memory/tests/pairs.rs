@@ -245,7 +245,9 @@ impl Stage {
                 task::claim_tasks(session, &self.claim_of(owner, "nobody")).await?.claimed.tasks.is_empty()
             }
             "LimitedClaim" => {
-                let claim = self.claim_of(owner, "limited");
+                let fair_key = if side == 0 { String::new() } else { "50".to_owned() };
+                let turn = QueueTurn { fair_key, limit_key: "step".to_owned(), left: 0 };
+                let claim = TaskClaim { turn, ..self.claim_of(owner, "limited") };
                 limit::claim(session, &claim, "limited").await?.0.tasks.is_empty()
             }
             _ => ends::claim_ends(session, owner, (now, 10)).await?.runs.is_empty(),

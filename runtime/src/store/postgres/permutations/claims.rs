@@ -29,7 +29,11 @@ pub(super) async fn claim_of(
             Ok(Told::of(!claim_tasks(connection, &scene.shared, &claim).await?.tasks.is_empty()))
         }
         Op::LimitedClaim => {
-            let (queue, claim) = (scene.queue("limited"), tasks_of(scene, claimant, "limited"));
+            // Each side begins with a task of its own, so that only the limit keeps the second from running.
+            let fair_key = if side == 0 { String::new() } else { "50".to_owned() };
+            let turn = QueueTurn { fair_key, limit_key: "step".to_owned(), left: 0 };
+            let queue = scene.queue("limited");
+            let claim = TaskClaim { turn, ..tasks_of(scene, claimant, "limited") };
             let (claimed, _) = limit::claim(connection, &scene.shared, &claim, &queue).await?;
             Ok(Told::of(!claimed.tasks.is_empty()))
         }
@@ -74,7 +78,9 @@ pub(super) async fn expire(scene: &Scene, connection: &mut PgConnection) -> Resu
     let expire = sqlx::query(scene.shared.sql.of(EXPIRE))
         .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToStart)))
         .bind(outcome_json(&timed_out(TimeoutKind::ScheduleToClose)))
-        .bind(outcome_json(&AttemptOutcome::Cancelled));
+        .bind(outcome_json(&AttemptOutcome::Cancelled))
+        .bind(outcome_json(&timed_out(TimeoutKind::Heartbeat)))
+        .bind(outcome_json(&timed_out(TimeoutKind::StartToClose)));
     expire.execute(connection).await?;
     Ok(Told::Done)
 }
@@ -100,15 +106,16 @@ pub(super) async fn limit_one(scene: &Scene, store: &PostgresStore) {
     let mut connection = scene.connect().await;
     for n in [50, 51] {
         let NewTask { activity, name, input, limits, queue, place, .. } = NewTask {
-            place: Place { limit_key: "step".to_owned(), ..Place::default() },
+            place: Place { limit_key: "step".to_owned(), fair_key: n.to_string(), ..Place::default() },
             ..scene.task(EventId(n), 1, Some("limited"))
         };
         let insert = "INSERT INTO {s}.task
-            (execution, activity, attempt, queue, name, input, limits, run_at, limit_key)
-            VALUES ($1, $2, 1, $3, $4, $5, $6, 1, $7)";
+            (execution, activity, attempt, queue, name, input, limits, run_at, limit_key, fair_key)
+            VALUES ($1, $2, 1, $3, $4, $5, $6, 1, $7, $8)";
         let insert =
             sqlx::query(scene.shared.sql.of(insert)).bind(scene.owned.0).bind(activity.0.cast_signed());
-        let insert = insert.bind(queue).bind(name).bind(input).bind(limits).bind(place.limit_key);
+        let insert =
+            insert.bind(queue).bind(name).bind(input).bind(limits).bind(place.limit_key).bind(place.fair_key);
         insert.execute(&mut *connection).await.unwrap();
     }
 }

@@ -8,8 +8,9 @@ impl Stage {
     pub(super) async fn limit(&self) {
         let one = WorkerLimit { activity: "step".to_owned(), most: Some(1), rate: None };
         self.process.store.set_limits("limited".to_owned(), vec![one]).await.unwrap();
-        let place = Place { limit_key: "step".to_owned(), ..Place::default() };
-        let task = |n| NewTask { place: place.clone(), ..self.task(EventId(n), 1, Some("limited")) };
+        let place =
+            |n: u64| Place { limit_key: "step".to_owned(), fair_key: n.to_string(), ..Place::default() };
+        let task = |n| NewTask { place: place(n), ..self.task(EventId(n), 1, Some("limited")) };
         let (tasks, execution) = ([task(50), task(51)], self.owned);
         self.alone(move |st| {
             for task in tasks.clone() {
