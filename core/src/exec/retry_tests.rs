@@ -212,7 +212,9 @@ fn messages_after_the_failure_are_for_the_next_attempt() {
         assert_eq!((&last.standing, last.next_attempt_ms), (&Standing::Closed, Some(12_000)));
         assert_eq!(last.undelivered.len(), 1, "the next attempt takes it in");
         assert_eq!(exec.carried().signals.len(), 1);
-        assert_eq!(fresh().replay(vec![row(&first), row(&second), row(&last)]), Standing::Closed);
+        let mut closed = fresh();
+        assert_eq!(closed.replay(vec![row(&first), row(&second), row(&last)]), Standing::Closed);
+        assert!(!closed.has_more(), "it has ended: the signal is the next attempt's");
     }
 }
 

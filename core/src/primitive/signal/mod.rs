@@ -76,7 +76,8 @@ impl Execution {
     }
 
     pub(crate) fn can_redeliver(&self) -> bool {
-        !self.ctx.tables.signals.borrow().redelivered && !self.goes_on() && !self.redeliverable().is_empty()
+        let closes = self.is_closed() || self.goes_on();
+        !self.ctx.tables.signals.borrow().redelivered && !closes && !self.redeliverable().is_empty()
     }
 
     /// Recorded signals without a handler, of which this code has no handler either.
