@@ -78,7 +78,7 @@ mod list {
     mutants! {
         ActBeforeDurable "act-before-durable" Simulation { from: 1, runs: 50 },
             "Activities are started when a turn is handed in, not when it is durable.";
-        AckBeforeCommit "ack-before-commit" Simulation { from: 130, runs: 50 },
+        AckBeforeCommit "ack-before-commit" Simulation { from: 415, runs: 50 },
             "A message is acknowledged when its turn is handed in.";
         ForgetInboxDelete "forget-inbox-delete" Simulation { from: 1, runs: 50 },
             "What a turn took in stays in the inbox.";
@@ -86,7 +86,7 @@ mod list {
             "The last two events of a turn are written in the other order.";
         ForgetTimerOnTakeOver "forget-timer-on-take-over" Simulation { from: 1, runs: 50 },
             "An execution that is loaded forgets its timers.";
-        DropCompletionAtShutdown "drop-completion-at-shutdown" Simulation { from: 290, runs: 50 },
+        DropCompletionAtShutdown "drop-completion-at-shutdown" Simulation { from: 1, runs: 50 },
             "Outcomes that come while the worker shuts down are dropped.";
         ReuseIncarnation "reuse-incarnation" Simulation { from: 269, runs: 50 },
             "A worker that lost its lease goes on under its old id.";
@@ -94,11 +94,11 @@ mod list {
             "A claimed execution goes on from the state that was cached here before.";
         SkipRecovered "skip-recovered" Simulation { from: 7, runs: 50 },
             "A take-over does not count lost attempts.";
-        IgnoreConflict "ignore-conflict" Simulation { from: 140, runs: 50 },
+        IgnoreConflict "ignore-conflict" Simulation { from: 1, runs: 50 },
             "A refused close is taken for a durable one.";
-        IgnoreLost "ignore-lost" Simulation { from: 100, runs: 50 },
+        IgnoreLost "ignore-lost" Simulation { from: 10060, runs: 50 },
             "A turn of an execution that is another's is taken for durable.";
-        IgnoreUnknown "ignore-unknown" Simulation { from: 411, runs: 50 },
+        IgnoreUnknown "ignore-unknown" Simulation { from: 1, runs: 50 },
             "A turn whose outcome is unknown is taken for durable.";
         ChangeWithoutRev "change-without-rev"
             Test("store::conformance::suite::on_memory::revisions::\
@@ -139,7 +139,7 @@ mod list {
             "An end without code is refused while a message is unread.";
         CompensateForwards "compensate-forwards" Simulation { from: 18, runs: 50 },
             "Compensations run in the order in which they were registered.";
-        RetryBeforeDurable "retry-before-durable" Simulation { from: 1, runs: 50 },
+        RetryBeforeDurable "retry-before-durable" Simulation { from: 100, runs: 50 },
             "A retry is started before the row says that it may have been.";
         RetryUnnoted "retry-unnoted" Test("worker::thread::tests::a_retry_of_a_turn_that_suspends_is_noted_in_the_row"),
             "A retry starts in a turn that suspends, and the row does not say so (once a bug).";
@@ -162,7 +162,7 @@ mod list {
             "A start whose row is there counts as this worker's own (once a bug).";
         LeaveDirty "leave-dirty" Test("worker::rounds::tests::what_a_load_makes_is_taken_in_by_the_same_round"),
             "What an execution has to do at once waits till its thread is woken (once a bug).";
-        DropOutcome "drop-outcome" Simulation { from: 455, runs: 50 },
+        DropOutcome "drop-outcome" Simulation { from: 155, runs: 50 },
             "Outcomes that are not written yet are forgotten when their execution is loaded again.";
         OverlookDifference "overlook-difference" Simulation { from: 217, runs: 50 },
             "A command is taken for the recorded one if it is of its kind.";
@@ -210,7 +210,7 @@ mod list {
             "A parent is told of the end of a child that is tried again.";
         CloseStarves "close-starves" Test("store::postgres::lock_tests::a_close_that_is_kept_out_waits_in_line"),
             "A close tries its row for ever and never waits for it (once a bug).";
-        SignalsAfterRun "signals-after-run" Simulation { from: 1, runs: 50 },
+        SignalsAfterRun "signals-after-run" Simulation { from: 60, runs: 50 },
             "Signals that came before the first turn are delivered after `run` was polled (once a bug).";
         RejectAtOnce "reject-at-once" Test("worker::updates::tests::a_rejection_waits_for_the_append_of_its_turn"),
             "A rejection is told before the append of its turn is durable.";
