@@ -153,7 +153,7 @@ pub(crate) struct ClaimedTasks {
 }
 
 impl TaskClaim {
-    #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite claims in one transaction
+    #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite claims at once
     /// What is left to claim.
     pub(crate) fn rest(&self, claimed: &ClaimedTasks) -> Self {
         let taken = u32::try_from(claimed.tasks.len()).unwrap_or(u32::MAX);
@@ -162,7 +162,7 @@ impl TaskClaim {
 }
 
 impl ClaimedTasks {
-    #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite claims in one transaction
+    #[cfg_attr(not(any(feature = "postgres", feature = "testing")), allow(dead_code))] // SQLite claims at once
     /// And of another queue.
     pub(crate) fn add(&mut self, more: Self) {
         self.tasks.extend(more.tasks);
